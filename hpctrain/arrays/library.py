@@ -1,0 +1,78 @@
+"""The little that communication needs to know of an array library, and which library an array belongs to.
+
+Collectives work on C-contiguous NumPy buffers in host memory. A library says how its arrays become such a buffer:
+by showing their own memory where it is the host's and its numbers are ones that can be summed as they are, and
+otherwise through a copy. float16 and bfloat16 are copied to float32, so sums accumulate in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from hpctrain.errors import CommunicationError
+
+
+class ArrayLibrary(Protocol):
+    """One array library, as communication sees it."""
+
+    def view(self, array: Any) -> np.ndarray | None:
+        """The memory of `array` as a writable NumPy array, or None where a copy is needed."""
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A copy of `array` in host memory, of a dtype that NumPy sums well, once the array is `ready`."""
+
+    def from_host(self, buffer: np.ndarray, array: Any) -> None:
+        """Write `buffer` into `array`, rounding to its dtype."""
+
+    def ready(self, array: Any) -> None:
+        """Wait until the numbers of `array` are there. The only place that waits for a GPU stream."""
+
+    def empty(self, like: Any, length: int) -> Any:
+        """A new 1-D array of `length` elements, of the dtype and on the device of `like`."""
+
+    def flat(self, array: Any) -> Any:
+        """The elements of a contiguous `array` as a 1-D view."""
+
+
+def library_of(array: Any) -> ArrayLibrary:
+    """The library that `array` belongs to. Imports nothing that the caller has not imported.
+
+    Raises CommunicationError where `array` is of no known library.
+    """
+    if isinstance(array, np.ndarray):
+        from hpctrain.arrays.numpy_arrays import NumpyArrays
+
+        return NumpyArrays()
+    roots = {base.__module__.partition(".")[0] for base in type(array).__mro__}
+    if "torch" in roots:
+        from hpctrain.arrays.torch_arrays import TorchArrays
+
+        return TorchArrays()
+    if "cupy" in roots:
+        from hpctrain.arrays.cupy_arrays import CupyArrays
+
+        return CupyArrays()
+    raise CommunicationError(
+        f"cannot communicate a {type(array).__module__}.{type(array).__qualname__}: "
+        "give a NumPy array, a CuPy array or a torch tensor"
+    )
+
+
+@contextmanager
+def host_buffer(array: Any) -> Iterator[np.ndarray]:
+    """A host buffer that holds `array` on entry, and that `array` holds on leaving.
+
+    It is the array's own memory where that is possible: then nothing is copied.
+    """
+    library = library_of(array)
+    view = library.view(array)
+    if view is not None:
+        yield view
+        return
+    buffer = library.to_host(array)
+    yield buffer
+    library.from_host(buffer, array)

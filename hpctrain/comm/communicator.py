@@ -1,0 +1,99 @@
+"""The communicator: what every algorithm is written against.
+
+Point-to-point messages on contiguous NumPy buffers are the base; everything in `collectives/` but the native
+algorithms uses nothing else. `native` are the library's own collectives, where it has any.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import numpy as np
+
+from hpctrain.comm.operation import Op
+
+T = TypeVar("T")
+
+
+class Request(Protocol):
+    """A transfer under way. Its buffer must not be touched until `wait` returns."""
+
+    def wait(self) -> None:
+        """Return when the transfer is complete on this rank."""
+
+
+class NativeCollectives(Protocol):
+    """The collectives of the communication library itself. All ranks must call, in the same order."""
+
+    def all_reduce(self, buffer: np.ndarray, op: Op) -> None:
+        """Combine the buffers of all ranks, in place."""
+
+    def all_reduce_async(self, buffer: np.ndarray, op: Op) -> Request:
+        """The same without waiting."""
+
+    def broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """Every rank's buffer becomes that of `root`."""
+
+
+class Communicator(Protocol):
+    """A group of ranks that can talk. Methods that say "all ranks" hang unless all ranks of the group call them."""
+
+    @property
+    def rank(self) -> int:
+        """This rank, from 0."""
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+
+    @property
+    def library(self) -> str:
+        """Name and version of what carries the messages, e.g. "Open MPI 5.0.11"."""
+
+    @property
+    def native(self) -> NativeCollectives | None:
+        """The library's own collectives, or None where it has none."""
+
+    def send(self, buffer: np.ndarray, dest: int, tag: int = 0) -> None:
+        """Send a contiguous buffer to rank `dest`; returns when the buffer may be reused."""
+
+    def recv(self, buffer: np.ndarray, source: int, tag: int = 0) -> None:
+        """Fill a contiguous buffer with the message that rank `source` sent under `tag`."""
+
+    def isend(self, buffer: np.ndarray, dest: int, tag: int = 0) -> Request:
+        """Start to send."""
+
+    def irecv(self, buffer: np.ndarray, source: int, tag: int = 0) -> Request:
+        """Start to receive."""
+
+    def barrier(self) -> None:
+        """Return when all ranks have come here. All ranks."""
+
+    def gather_objects(self, value: T) -> list[T]:
+        """Every rank's `value` in rank order, on every rank: for set-up, not for speed. All ranks."""
+
+    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+        """One uint8 array for each rank of the group in memory that all of them can read and write, in rank order.
+
+        This rank asks for `num_bytes` (which may be 0). Only on a group within one node. All ranks.
+        """
+
+    def split(self, color: int, key: int = 0) -> Communicator:
+        """The group of the ranks that give the same `color`, ordered by (key, rank). All ranks."""
+
+    def split_by_node(self) -> Communicator:
+        """The group of the ranks that share memory with this one. All ranks."""
+
+    def abort(self, code: int) -> NoReturn:
+        """End every rank of the job now, with that exit code."""
+
+    def close(self) -> None:
+        """Give back what the group holds in the library. All ranks; the group cannot be used afterwards."""
+
+
+def sendrecv(comm: Communicator, outgoing: np.ndarray, dest: int, incoming: np.ndarray, source: int, tag: Any = 0) -> None:
+    """Send `outgoing` to `dest` while filling `incoming` from `source`."""
+    arrival = comm.irecv(incoming, source, tag)
+    departure = comm.isend(outgoing, dest, tag)
+    arrival.wait()
+    departure.wait()

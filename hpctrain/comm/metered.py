@@ -1,0 +1,118 @@
+"""A communicator that counts what it sends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import numpy as np
+
+from hpctrain.comm.communicator import Communicator, NativeCollectives, Request
+from hpctrain.comm.operation import Op
+
+T = TypeVar("T")
+
+
+@dataclass
+class Traffic:
+    """What one rank sent, and the seconds that it spent on communication, waiting for others included."""
+
+    bytes_sent: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the seconds of a block as communication."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+class MeteredCollectives:
+    """Counts, for a collective of the library, the least that any algorithm makes a rank send on average."""
+
+    def __init__(self, native: NativeCollectives, size: int, traffic: Traffic) -> None:
+        self._native = native
+        self._size = size
+        self._traffic = traffic
+
+    def all_reduce(self, buffer: np.ndarray, op: Op) -> None:
+        """2 (p-1)/p n bytes."""
+        self._count(2 * buffer.nbytes)
+        self._native.all_reduce(buffer, op)
+
+    def all_reduce_async(self, buffer: np.ndarray, op: Op) -> Request:
+        """2 (p-1)/p n bytes."""
+        self._count(2 * buffer.nbytes)
+        return self._native.all_reduce_async(buffer, op)
+
+    def broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """(p-1)/p n bytes."""
+        self._count(buffer.nbytes)
+        self._native.broadcast(buffer, root)
+
+    def _count(self, num_bytes: int) -> None:
+        self._traffic.bytes_sent += num_bytes * (self._size - 1) // self._size
+
+
+class MeteredCommunicator:
+    """Implements `Communicator` by another one, and counts its messages in `traffic`."""
+
+    def __init__(self, comm: Communicator, traffic: Traffic) -> None:
+        self._comm = comm
+        self._traffic = traffic
+        self.rank = comm.rank
+        self.size = comm.size
+        self.library = comm.library
+        self.native = MeteredCollectives(comm.native, comm.size, traffic) if comm.native else None
+
+    def send(self, buffer: np.ndarray, dest: int, tag: int = 0) -> None:
+        """Counted."""
+        self._traffic.bytes_sent += buffer.nbytes
+        self._comm.send(buffer, dest, tag)
+
+    def recv(self, buffer: np.ndarray, source: int, tag: int = 0) -> None:
+        """Passed on: a message is counted where it is sent."""
+        self._comm.recv(buffer, source, tag)
+
+    def isend(self, buffer: np.ndarray, dest: int, tag: int = 0) -> Request:
+        """Counted."""
+        self._traffic.bytes_sent += buffer.nbytes
+        return self._comm.isend(buffer, dest, tag)
+
+    def irecv(self, buffer: np.ndarray, source: int, tag: int = 0) -> Request:
+        """Passed on."""
+        return self._comm.irecv(buffer, source, tag)
+
+    def barrier(self) -> None:
+        """Passed on."""
+        self._comm.barrier()
+
+    def gather_objects(self, value: T) -> list[T]:
+        """Passed on: set-up is not counted."""
+        return self._comm.gather_objects(value)
+
+    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+        """Passed on: nothing is sent."""
+        return self._comm.shared_memory(num_bytes)
+
+    def split(self, color: int, key: int = 0) -> MeteredCommunicator:
+        """The part counts in the same place as the whole."""
+        return MeteredCommunicator(self._comm.split(color, key), self._traffic)
+
+    def split_by_node(self) -> MeteredCommunicator:
+        """The part counts in the same place as the whole."""
+        return MeteredCommunicator(self._comm.split_by_node(), self._traffic)
+
+    def abort(self, code: int) -> NoReturn:
+        """Passed on."""
+        self._comm.abort(code)
+
+    def close(self) -> None:
+        """Passed on."""
+        self._comm.close()

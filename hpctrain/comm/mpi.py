@@ -1,0 +1,144 @@
+"""The communicator over MPI. The only file that imports mpi4py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn, TypeVar, cast
+
+import numpy as np
+from mpi4py import MPI
+
+from hpctrain.comm.operation import Op
+
+T = TypeVar("T")
+
+_OPS = {Op.SUM: MPI.SUM, Op.MIN: MPI.MIN, Op.MAX: MPI.MAX, Op.PRODUCT: MPI.PROD}
+_BOOL_OPS = {Op.SUM: MPI.LOR, Op.MAX: MPI.LOR, Op.PRODUCT: MPI.LAND, Op.MIN: MPI.LAND}
+
+# Our duplicate of COMM_WORLD hangs on COMM_WORLD itself, as MPI means libraries to do it (MPI 4.1, 7.7): connecting
+# again finds it, and nothing is kept in this module.
+_WORLD_KEY = MPI.Comm.Create_keyval(nopython=False)
+
+
+def world() -> MpiCommunicator:
+    """All ranks of the job, on the library's own duplicate of MPI_COMM_WORLD. All ranks at the first call."""
+    comm = _attached()
+    if comm is None:
+        comm = MPI.COMM_WORLD.Dup()
+        MPI.COMM_WORLD.Set_attr(_WORLD_KEY, comm)
+    return MpiCommunicator(comm)
+
+
+def _attached() -> MPI.Intracomm | None:
+    comm = MPI.COMM_WORLD.Get_attr(_WORLD_KEY)
+    return comm if isinstance(comm, MPI.Intracomm) else None
+
+
+class MpiRequest:
+    """Implements `Request`; keeps the buffer alive until the transfer is done."""
+
+    def __init__(self, request: MPI.Request, buffer: np.ndarray) -> None:
+        self._request = request
+        self._buffer = buffer
+
+    def wait(self) -> None:
+        """Return when the transfer is complete on this rank."""
+        self._request.Wait()
+
+
+class MpiCollectives:
+    """Implements `NativeCollectives`."""
+
+    def __init__(self, comm: MPI.Intracomm) -> None:
+        self._comm = comm
+
+    def all_reduce(self, buffer: np.ndarray, op: Op) -> None:
+        """MPI_Allreduce in place."""
+        self._comm.Allreduce(MPI.IN_PLACE, buffer, _mpi_op(op, buffer.dtype))
+
+    def all_reduce_async(self, buffer: np.ndarray, op: Op) -> MpiRequest:
+        """MPI_Iallreduce in place."""
+        return MpiRequest(self._comm.Iallreduce(MPI.IN_PLACE, buffer, _mpi_op(op, buffer.dtype)), buffer)
+
+    def broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """MPI_Bcast."""
+        self._comm.Bcast(buffer, root)
+
+
+class MpiCommunicator:
+    """Implements `Communicator` on an intracommunicator that belongs to this library."""
+
+    def __init__(self, comm: MPI.Intracomm) -> None:
+        self._comm = comm
+        self._windows: list[MPI.Win] = []
+        self.rank = comm.rank
+        self.size = comm.size
+        self.library = library()
+        self.native = MpiCollectives(comm)
+
+    def send(self, buffer: np.ndarray, dest: int, tag: int = 0) -> None:
+        """MPI_Send."""
+        self._comm.Send(buffer, dest, tag)
+
+    def recv(self, buffer: np.ndarray, source: int, tag: int = 0) -> None:
+        """MPI_Recv."""
+        self._comm.Recv(buffer, source, tag)
+
+    def isend(self, buffer: np.ndarray, dest: int, tag: int = 0) -> MpiRequest:
+        """MPI_Isend."""
+        return MpiRequest(self._comm.Isend(buffer, dest, tag), buffer)
+
+    def irecv(self, buffer: np.ndarray, source: int, tag: int = 0) -> MpiRequest:
+        """MPI_Irecv."""
+        return MpiRequest(self._comm.Irecv(buffer, source, tag), buffer)
+
+    def barrier(self) -> None:
+        """MPI_Barrier."""
+        self._comm.Barrier()
+
+    def gather_objects(self, value: T) -> list[T]:
+        """Pickled values, by MPI_Allgatherv."""
+        return self._comm.allgather(value)
+
+    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+        """A segment for each rank in one MPI shared window (MPI_Win_allocate_shared), freed by `close`."""
+        window = MPI.Win.Allocate_shared(num_bytes, 1, comm=self._comm)
+        window.Lock_all(MPI.MODE_NOCHECK)  # plain loads and stores; who needs order calls barrier()
+        self._windows.append(window)
+        segments = [window.Shared_query(rank)[0] for rank in range(self.size)]
+        return [np.asarray(segment).view(np.uint8) if segment.nbytes else np.empty(0, np.uint8) for segment in segments]
+
+    def split(self, color: int, key: int = 0) -> MpiCommunicator:
+        """MPI_Comm_split."""
+        return MpiCommunicator(cast(MPI.Intracomm, self._comm.Split(color, key)))
+
+    def split_by_node(self) -> MpiCommunicator:
+        """MPI_Comm_split_type with MPI_COMM_TYPE_SHARED."""
+        return MpiCommunicator(cast(MPI.Intracomm, self._comm.Split_type(MPI.COMM_TYPE_SHARED)))
+
+    def abort(self, code: int) -> NoReturn:
+        """MPI_Abort, after what was printed has left this process."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(code)
+        raise SystemExit(code)
+
+    def close(self) -> None:
+        """Free the windows; free the communicator unless it is the world's, which later calls find again."""
+        for window in self._windows:
+            window.Unlock_all()
+            window.Free()
+        self._windows.clear()
+        if self._comm != _attached():
+            self._comm.Free()
+
+
+def library() -> str:
+    """Name and version of the MPI library that is loaded, e.g. "Open MPI 5.0.11"."""
+    name, version = MPI.get_vendor()
+    return f"{name} {'.'.join(map(str, version))}"
+
+
+def _mpi_op(op: Op, dtype: np.dtype[Any]) -> MPI.Op:
+    # MPI sums no logicals; NumPy's sum of bool is a logical or, and its product a logical and.
+    return (_BOOL_OPS if dtype == np.bool_ else _OPS)[op.pairwise]

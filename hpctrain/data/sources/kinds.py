@@ -1,0 +1,20 @@
+"""The table of sources: each lives in the module of its own name, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+from hpctrain.data.sources.source import Request, Source
+from hpctrain.errors import DataError
+
+KINDS = ("digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text")
+
+
+def open_source(kind: str, request: Request) -> Source:
+    """Open a source of one of `KINDS`. Raises DataError with file, what was expected and what was found."""
+    if kind not in KINDS:
+        raise DataError(f'data.source is "{kind}", and can be one of: {", ".join(KINDS)}')
+    if kind != "digits" and not request.path:
+        raise DataError(f'data.source = "{kind}" reads a file or a folder: set data.path')
+    source: Source = importlib.import_module(f"hpctrain.data.sources.{kind}").open_source(request)
+    return source

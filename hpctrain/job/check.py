@@ -1,0 +1,88 @@
+"""Settings that are right one by one and impossible together. Nothing here looks into the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpctrain.job.describe import nearest
+from hpctrain.job.problem import Problem
+from hpctrain.job.settings import Job
+
+# Sources whose inputs and targets have no names that one could choose from.
+_NAMELESS = {"digits", "idx", "cifar", "images", "text"}
+_SOURCES_BY_ENDING = {
+    ".npy": "npy",
+    ".npz": "npy",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".txt": "text",
+}
+
+
+def check(job: Job) -> Iterator[Problem]:
+    """Everything that cannot work, whatever the data and the machine are. Looks whether named files exist."""
+    yield from _data(job)
+    yield from _model(job)
+    yield from _device(job)
+    yield from _resume(job)
+
+
+def _data(job: Job) -> Iterator[Problem]:
+    data = job.data
+    if data.source != "digits" and not data.path:
+        yield Problem(("data.path", "data.source"), f'data.source is "{data.source}", and data.path is not set')
+    for name, path in {"data.path": data.path, "data.test_path": data.test_path}.items():
+        if path and data.source == "digits":
+            source = _SOURCES_BY_ENDING.get(Path(path).suffix.lower(), "csv")
+            text = f'{name} is "{path}", and data.source "digits" reads no files: set data.source, e.g. to "{source}"'
+            yield Problem((name, "data.source"), text)
+        elif path and not _exists(path):
+            yield Problem((name,), f'{name} is "{path}", and there is no such file or folder (in {Path.cwd()})')
+    for name, chosen in {"data.features": data.features, "data.target": data.target}.items():
+        if chosen and data.source in _NAMELESS:
+            text = f'{name} is set, and data.source "{data.source}" has no named columns: leave it out'
+            yield Problem((name, "data.source"), text)
+
+
+def _model(job: Job) -> Iterator[Problem]:
+    model = job.model
+    if model.factory and model.engine != "torch":
+        text = f'model.factory makes a torch model, and model.engine is "{model.engine}": leave one of them out'
+        yield Problem(("model.engine", "model.factory"), text)
+    if model.options and not model.factory:
+        text = "model.options are passed to model.factory, and that is not set: set it, or leave the options out"
+        yield Problem(("model.options", "model.factory"), text)
+    if model.kind == "cnn" and not model.factory:
+        if job.data.source == "text":
+            text = 'model.kind is "cnn", which needs images, and data.source is "text": use another model'
+            yield Problem(("model.kind", "data.source"), text)
+        if not model.channels:
+            text = 'model.channels is [], and a cnn needs a convolution: give widths, or set model.kind to "mlp"'
+            yield Problem(("model.channels", "model.kind"), text)
+
+
+def _device(job: Job) -> Iterator[Problem]:
+    wanted, engine = job.run.device, job.model.engine
+    if wanted == "cuda" and engine == "numpy":
+        text = 'run.device is "cuda", and model.engine "numpy" computes on the CPU: use engine "cupy" or "torch"'
+        yield Problem(("run.device", "model.engine"), text)
+    if wanted == "cpu" and engine == "cupy":
+        text = 'run.device is "cpu", and model.engine "cupy" computes on a GPU: use engine "numpy" or "torch"'
+        yield Problem(("run.device", "model.engine"), text)
+
+
+def _resume(job: Job) -> Iterator[Problem]:
+    resume = job.run.resume
+    if resume not in ("no", "auto") and not _exists(resume):
+        meant = nearest(resume, ["no", "auto"])
+        hint = f'did you mean "{meant}"?' if meant else f"none is there in {Path.cwd()}"
+        text = f'run.resume is "{resume}", and must be "no", "auto" or the path of a checkpoint ({hint})'
+        yield Problem(("run.resume",), text)
+
+
+def _exists(path: str) -> bool:
+    # What lies behind s3://bucket is for the reader of the data to find out.
+    return "://" in path or Path(path).exists()

@@ -1,0 +1,209 @@
+"""The settings of one run: every key of a job file, its type, its default and what it means.
+
+This page is the reference: `python -m hpctrain.train --help` prints it, job files and `section.key=value` overrides
+are validated against it, and `job.json` in the run directory is its dump. Nothing here imports MPI, NumPy or torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os.path import expanduser
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a person reads in place of a constraint that is written for a machine."""
+
+    text: str
+
+
+def _odd(number: int) -> int:
+    if number % 2 == 0:
+        raise ValueError(f"{number} is even")
+    return number
+
+
+JobName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    Words('text of letters, digits, ".", "_" and "-" that starts with a letter or a digit'),
+]
+FactoryPath = Annotated[
+    str,
+    Field(pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"),
+    Words('text of the form "package.module:function"'),
+]
+FilePath = Annotated[str, AfterValidator(expanduser)]
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd), Words("an odd whole number, at least 1")]
+Width = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """One table of a job file. Unknown keys are refused; a validated section never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class Run(Section):
+    """Where and how the job runs."""
+
+    name: JobName = Field("run", description="name of the job, part of run.dir; not set: the name of the job file")
+    dir: FilePath = Field("", description="run directory; empty: runs/<name>/<stamp>")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where a torch rank computes; auto: the GPU of its local rank when there is one"
+    )
+    resume: FilePath = Field(
+        "no",
+        description='"no"; "auto": continue from the newest complete checkpoint in run.dir (where run.dir is empty: in '
+        "the newest run directory of this job), if there is one; or the path of a checkpoint",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="key of every random number: initial weights, order, dropout")
+    threads: int = Field(0, ge=0, description="threads per rank; 0: this rank's share of the node's cores")
+    log_every: int = Field(10, ge=1, description="steps between lines in metrics.jsonl and in a batch log")
+    progress: Literal["auto", "bar", "lines", "none"] = Field(
+        "auto", description="auto: a progress bar on a terminal, plain lines elsewhere"
+    )
+    trace: bool = Field(False, description="write trace.json, a timeline of every rank, to open in a browser")
+
+
+class Data(Section):
+    """What is learned from."""
+
+    source: Literal["digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text"] = Field(
+        "digits", description="kind of the data; digits come with the package, the others are read from data.path"
+    )
+    path: FilePath = Field("", description="training data: a file, or a folder where the source allows one")
+    test_path: FilePath = Field("", description="test data; empty: data.test_fraction of the training data is held out")
+    test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="share held out for testing without test_path")
+    split_seed: int = Field(0, ge=0, description="key of the choice of held-out samples")
+    features: list[str] = Field([], description="columns or arrays to learn from; empty: all but data.target")
+    target: str = Field(
+        "",
+        description="column or array to predict; empty: the source's own labels (the last column of a CSV, "
+        "'label' or 'y' where arrays have names)",
+    )
+    shape: list[Width] = Field([], description="shape of one sample, e.g. [1, 28, 28]; empty: as the source gives it")
+    scale: float = Field(1.0, gt=0.0, description="every input is divided by this first, e.g. 255 for bytes")
+    normalize: Literal["none", "standard"] = Field(
+        "standard", description="standard: subtract the mean, divide by the deviation of the training data"
+    )
+    normalize_per: Literal["feature", "sample_shape"] = Field(
+        "sample_shape",
+        description="one mean and deviation per feature (last axis of tables, channel of images), "
+        "or one for each position of a sample",
+    )
+    missing: Literal["refuse", "drop", "impute"] = Field(
+        "refuse", description="missing and non-finite values: refuse the data, drop the sample, or impute the mean"
+    )
+    partition: Literal["auto", "batch", "range", "random", "hash"] = Field(
+        "auto",
+        description="who reads what. batch: each rank reads its block of every batch; range, random, hash: each rank "
+        "holds its own part of the samples and computes on those; auto: batch where samples can be read one by one",
+    )
+    shuffle: bool = Field(True, description="a new order of the samples each epoch, the same at every world size")
+    prefetch: int = Field(2, ge=0, description="batches made ready in the background; 0: none")
+    context: int = Field(64, ge=1, description="text: number of bytes that a sample shows the model")
+
+
+class Model(Section):
+    """What is trained."""
+
+    kind: Literal["cnn", "mlp"] = Field("cnn", description="a built-in model")
+    factory: FactoryPath = Field("", description="function that makes your own torch model; replaces model.kind")
+    options: dict[str, Any] = Field({}, description="keyword arguments for model.factory")
+    engine: Literal["torch", "numpy", "cupy"] = Field("torch", description="what computes forward and backward")
+    channels: list[Width] = Field([16, 32], description="cnn: output channels of each convolution block")
+    kernel_size: Odd = Field(3, description="cnn: side of the convolution kernels")
+    hidden: list[Width] = Field([64], description="widths of the hidden fully connected layers")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="share of hidden activations dropped in training")
+
+
+class Training(Section):
+    """How it is trained."""
+
+    epochs: int = Field(10, ge=1, description="passes over the training data")
+    max_steps: int = Field(0, ge=0, description="stop after so many steps; 0: after training.epochs")
+    batch_size: int = Field(64, ge=1, description="samples in one step, over all ranks together")
+    batch_per_rank: int = Field(0, ge=0, description="samples in one step for each rank; replaces batch_size if not 0")
+    accumulate: int = Field(1, ge=1, description="micro-batches that a rank cuts its part of a batch into")
+    dtype: Literal["float32", "float64"] = Field("float32", description="type of weights, gradients and inputs")
+    loss: Literal["auto", "cross_entropy", "mse"] = Field(
+        "auto", description="auto: cross_entropy where targets are classes, mse where they are real numbers"
+    )
+    clip_norm: float = Field(0.0, ge=0.0, description="largest global norm of the gradient; 0: not clipped")
+    on_nan: Literal["stop", "skip"] = Field("stop", description="a NaN or infinite loss: end the job, or skip the step")
+    evaluate_every: int = Field(1, ge=0, description="epochs between evaluations on the test data; 0: at the end only")
+
+
+class Optimizer(Section):
+    """How a gradient becomes a step. Defaults are torch.optim's."""
+
+    name: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"] = Field(
+        "adam", description="rule of the step"
+    )
+    lr: float = Field(1e-3, gt=0.0, description="learning rate")
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="momentum, nesterov: share of the last step kept")
+    beta1: float = Field(0.9, ge=0.0, lt=1.0, description="adam, adamw: decay of the mean")
+    beta2: float = Field(0.999, ge=0.0, lt=1.0, description="adam, adamw: decay of the mean square")
+    alpha: float = Field(0.99, ge=0.0, lt=1.0, description="rmsprop: decay of the mean square")
+    eps: float = Field(1e-8, gt=0.0, description="adagrad, rmsprop, adam, adamw: added to the divisor")
+    weight_decay: float = Field(0.0, ge=0.0, description="pull of every weight towards 0 (adamw: decoupled)")
+
+
+class Schedule(Section):
+    """How the learning rate changes from step to step."""
+
+    name: Literal["constant", "step", "cosine"] = Field(
+        "constant", description="step: cut the rate now and then; cosine: lower it along half a wave to the last step"
+    )
+    warmup_steps: int = Field(0, ge=0, description="steps in which the rate rises linearly from 0")
+    step_size: int = Field(100, ge=1, description="step: steps between two cuts of the rate")
+    gamma: float = Field(0.1, gt=0.0, le=1.0, description="step: factor of each cut")
+    final_factor: float = Field(0.0, ge=0.0, le=1.0, description="cosine: share of the rate left at the last step")
+    scale_lr: Literal["none", "linear"] = Field("none", description="linear: optimizer.lr times the world size")
+
+
+class Parallel(Section):
+    """How ranks share the work."""
+
+    strategy: Literal["all_reduce", "central"] = Field(
+        "all_reduce",
+        description="all_reduce: ranks average gradients, each updates; central: rank 0 gathers, updates, broadcasts",
+    )
+    data: int = Field(0, ge=0, description="ranks on the data axis; 0: all of them")
+
+
+class Comm(Section):
+    """How ranks talk."""
+
+    algorithm: Literal["auto", "native", "ring", "naive"] = Field(
+        "auto", description="all-reduce: MPI's own, a ring over point-to-point, or the readable oracle"
+    )
+    bucket_bytes: int = Field(
+        4 * 2**20, ge=1, description="gradients travel in buckets of at least one array and about this many bytes"
+    )
+
+
+class Checkpoint(Section):
+    """What is kept of a run, to continue it. One is always written at the end."""
+
+    every_steps: int = Field(0, ge=0, description="steps between checkpoints; 0: not by steps")
+    every_minutes: float = Field(0.0, ge=0.0, description="minutes between checkpoints; 0: not by time")
+    keep: int = Field(3, ge=1, description="newest checkpoints kept")
+
+
+class Job(Section):
+    """Every setting of one run."""
+
+    run: Run = Run()
+    data: Data = Data()
+    model: Model = Model()
+    training: Training = Training()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    parallel: Parallel = Parallel()
+    comm: Comm = Comm()
+    checkpoint: Checkpoint = Checkpoint()

@@ -1,0 +1,169 @@
+"""The run directory: where a job's files lie, and what they are called.
+
+    runs/<job>/latest -> 2026-11-21T10-15-30
+    runs/<job>/2026-11-21T10-15-30/
+      job.json          every setting
+      environment.json  versions, nodes, GPUs, git
+      metrics.jsonl     one object a logged step
+      summary.json      how it ended
+      curves.png        loss and accuracy
+      trace.json        a timeline of every rank, when asked
+      logs/rank-0000.log
+      checkpoints/step-00000100/
+
+Nobody else knows these names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hpctrain.errors import EnvironmentProblem, HpctrainError
+from hpctrain.job.settings import Run
+
+_RUNS = Path("runs")
+_LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run's directory. Rank 0 makes it with `open`; the others are told its path: `RunDir(path)`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, run: Run) -> RunDir:
+        """The directory that these settings ask for, made if it is not there. Rank 0 alone.
+
+        run.dir where that is set; for run.resume=auto the newest run of this job that has a checkpoint; otherwise,
+        or where there is none, a new one. Raises EnvironmentProblem where it cannot be made.
+        """
+        earlier = cls.newest(run.name) if run.resume == "auto" else None
+        path = Path(run.dir) if run.dir else earlier.path if earlier else None
+        try:
+            opened = cls(path) if path else cls(_new(_RUNS / run.name, datetime.now()))
+            opened.checkpoints.mkdir(parents=True, exist_ok=True)
+            opened.rank_log(0).parent.mkdir(exist_ok=True)
+        except OSError as error:
+            where = path or _RUNS / run.name
+            raise EnvironmentProblem(
+                f"the run directory {where} cannot be made (in {Path.cwd()}): {error.strerror}; "
+                "give a place that can be written with run.dir=..."
+            ) from error
+        return opened
+
+    @classmethod
+    def newest(cls, name: str) -> RunDir | None:
+        """The newest run directory of the job `name` that holds a checkpoint, complete or not; None without one."""
+        for path in sorted((_RUNS / name).glob("[0-9]*"), key=_age, reverse=True):
+            if any(cls(path).checkpoints.glob("step-*")):
+                return cls(path)
+        return None
+
+    @property
+    def job(self) -> Path:
+        """Every resolved setting."""
+        return self.path / "job.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, MPI, nodes, GPUs, git."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a logged step, one a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended."""
+        return self.path / "summary.json"
+
+    @property
+    def curves(self) -> Path:
+        """A picture of loss and accuracy."""
+        return self.path / "curves.png"
+
+    @property
+    def trace(self) -> Path:
+        """A timeline of every rank."""
+        return self.path / "trace.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def rank_log(self, rank: int) -> Path:
+        """The log of one rank, with the traceback of its failure."""
+        return self.path / "logs" / f"rank-{rank:04d}.log"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path`, whole or not at all; NaN and infinity, which JSON has not, become null.
+
+    Raises HpctrainError where the file cannot be written (full disk, read-only directory); an earlier one is then
+    as it was.
+    """
+    text = json.dumps(_finite(value), indent=2) + "\n"
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise HpctrainError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _new(folder: Path, now: datetime) -> Path:
+    """Make a directory with a name that nobody has: the time, and a number where runs start in the same second."""
+    stamp = now.strftime("%Y-%m-%dT%H-%M-%S")
+    number = 1
+    while True:
+        path = folder / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            _point_latest_to(path)
+            return path
+
+
+def _point_latest_to(path: Path) -> None:
+    partial = path.with_name(f".{_LATEST}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # not every file system has symbolic links
+        partial.symlink_to(path.name)
+        os.replace(partial, path.with_name(_LATEST))
+
+
+def _age(path: Path) -> tuple[str, int]:
+    """Sorts run directories by time: "...-30" before "...-30-2" before "...-30-10"."""
+    parts = path.name.split("-")
+    number = parts[5] if len(parts) == 6 else ""
+    return "-".join(parts[:5]), int(number) if number.isdecimal() else 1
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {key: _finite(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_finite(entry) for entry in value]
+        case _:
+            return value

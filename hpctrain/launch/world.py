@@ -1,0 +1,56 @@
+"""The world: all ranks of the job, and how this rank came into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpctrain.collectives.group import Group
+from hpctrain.comm.connect import connect
+from hpctrain.launch.cores import set_threads, share_of_cores, usable_cores
+from hpctrain.launch.environment import Launcher, discover, prepare
+from hpctrain.launch.trap import check_world
+
+
+@dataclass(frozen=True)
+class World:
+    """All ranks of the job.
+
+    Attributes:
+        group: the ranks.
+        launcher: who started them.
+        threads: that this rank computes with.
+        notes: what a person should be told once, e.g. that ranks share cores.
+    """
+
+    group: Group
+    launcher: Launcher
+    threads: int
+    notes: tuple[str, ...]
+
+
+def join(threads: int = 0) -> World:
+    """Join the other ranks. All ranks must call, before NumPy is imported where that can be: it reads its threads then.
+
+    `threads` is how many this rank computes with; 0 is its share of the node's cores. Raises EnvironmentProblem where
+    the launcher and MPI do not fit together.
+    """
+    launcher = discover()
+    preparation = prepare(launcher, threads)
+    comm = connect(launcher.launched)
+    check_world(launcher, comm.size, comm.library)
+    group = Group(comm)
+    used = preparation.threads
+    if not preparation.threads_chosen:
+        affinities = group.node_comm.gather_objects(usable_cores())
+        used = share_of_cores(affinities, group.local_rank)
+    set_threads(used)
+    return World(group, launcher, used, preparation.notes)
+
+
+def init() -> Group:
+    """Join the other ranks of this job; returns the group of all of them.
+
+    Works under mpirun, srun and other launchers, and alone, as a world of one. All ranks must call. Calling again finds
+    the same ranks. Raises EnvironmentProblem where the launcher and MPI do not fit together.
+    """
+    return join().group

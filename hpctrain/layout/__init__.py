@@ -1,0 +1,1 @@
+"""Where things are: pure arithmetic on ranks, lengths and axes. No MPI, no arrays."""

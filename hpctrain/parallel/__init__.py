@@ -1,0 +1,1 @@
+"""The strategies: how ranks share the work of training one model."""

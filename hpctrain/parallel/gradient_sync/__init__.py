@@ -1,0 +1,1 @@
+"""Gradient synchronisation: how the gradients that ranks computed become the one that is used."""

@@ -1,0 +1,1 @@
+"""Weight synchronisation: how every rank comes to hold the updated weights."""

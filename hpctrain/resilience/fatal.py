@@ -1,0 +1,57 @@
+"""The end of a job that cannot go on: every rank ends within seconds, and one message says why."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from hpctrain.comm.communicator import Communicator
+from hpctrain.errors import HpctrainError, InputError
+
+# A mistake in the input is mostly seen by all ranks at once. Rank 0 then speaks for all; the others wait so long
+# for it to end them, and speak only if it has seen nothing wrong.
+SECONDS_FOR_RANK_0 = 1.0
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a job that ends by `error`."""
+    return error.exit_code if isinstance(error, HpctrainError) else 1
+
+
+def describe(error: BaseException, comm: Communicator, log: Path | None) -> str:
+    """What a person reads last: for a mistake in the input just that, else the rank, the host and the log as well."""
+    if isinstance(error, InputError):
+        return f"hpctrain: {error}"
+    words = f"{error}" if isinstance(error, HpctrainError) else f"{type(error).__name__}: {error}"
+    where = f"; traceback in {log}" if log is not None else ""
+    return f"hpctrain: rank {comm.rank} of {comm.size} on {socket.gethostname()} failed: {words}{where}"
+
+
+def end_world(error: BaseException, comm: Communicator, log: Path | None) -> NoReturn:
+    """Write the traceback to `log`, print one message, and end every rank with the error's exit code.
+
+    The rank that failed calls; the others need not. Where no log can be written, the traceback is printed.
+    """
+    trace = "".join(traceback.format_exception(error))
+    written = log is not None and _append(log, trace)
+    if comm.rank and isinstance(error, HpctrainError):
+        time.sleep(SECONDS_FOR_RANK_0)
+    if not written and not isinstance(error, HpctrainError):
+        sys.stderr.write(trace)
+    sys.stderr.write(describe(error, comm, log if written else None) + "\n")
+    sys.stderr.flush()
+    comm.abort(exit_code(error))
+
+
+def _append(path: Path, text: str) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""`python -m hpctrain.train [JOB.toml] [section.key=value ...]`: train a model with all ranks of the job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpctrain.errors import HpctrainError, Preempted
+from hpctrain.job.command_line import Request, parse
+from hpctrain.launch.environment import discover
+
+if TYPE_CHECKING:
+    from hpctrain.job.settings import Job
+    from hpctrain.train.run import Session
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a job; returns the exit code: 0 done, 2 bad input, 75 preempted and resumable, 1 anything else."""
+    speaks = discover().rank == 0
+    try:
+        request = parse(sys.argv[1:] if argv is None else argv)
+    except HpctrainError as error:
+        return _refuse(error, speaks)
+    if request.help or request.version:
+        if speaks:
+            print(_information(request))
+        return 0
+    return _train(request, speaks)
+
+
+def _information(request: Request) -> str:
+    if request.help:
+        from hpctrain.job.help import train_help
+
+        return train_help()
+    from hpctrain.version import __version__
+
+    return f"hpctrain {__version__}"
+
+
+def _refuse(error: HpctrainError, speaks: bool) -> int:
+    if speaks:
+        print(f"hpctrain: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+def _train(request: Request, speaks: bool) -> int:
+    job = _load(request)
+    from hpctrain.launch.world import join  # imports NumPy, which must find its threads in the environment
+
+    try:
+        world = join(0 if isinstance(job, HpctrainError) else job.run.threads)
+    except HpctrainError as error:
+        return _refuse(error, speaks)
+    # A job file may be there for one rank and not for another: ranks refuse it together, so that none waits.
+    for refused in world.group.comm.gather_objects(job if isinstance(job, HpctrainError) else None):
+        if refused is not None:
+            return _refuse(refused, world.group.rank == 0)
+    assert not isinstance(job, HpctrainError)
+    from hpctrain.resilience.fatal import end_world
+    from hpctrain.train.run import Session, run_job
+
+    session = Session(job, world)
+    try:
+        status = run_job(session)
+    except BaseException as error:
+        _close(session, error)
+        end_world(error, world.group.comm, session.run_dir.rank_log(world.group.rank) if session.run_dir else None)
+    return Preempted.exit_code if status == "preempted" else 0
+
+
+def _load(request: Request) -> Job | HpctrainError:
+    from hpctrain.job.load import load_job
+
+    try:
+        return load_job(request.job, request.overrides)
+    except HpctrainError as error:
+        return error
+
+
+def _close(session: Session, error: BaseException) -> None:
+    """Leave the terminal as it was, and say in the run directory that the run failed."""
+    from hpctrain.launch.run_dir import write_json
+
+    group = session.world.group
+    summary = {
+        "status": "failed",
+        "error": f"rank {group.rank}: {type(error).__name__}: {error}",
+        "world_size": group.size,
+        "num_nodes": group.num_nodes,
+        "strategy": session.job.parallel.strategy,
+    }
+    try:
+        if session.run_dir is not None:
+            write_json(session.run_dir.summary, summary)
+        for callback in session.callbacks:
+            callback.on_end(summary)
+    except Exception as another:  # the first error is the one to tell
+        print(f"hpctrain: while ending: {another}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

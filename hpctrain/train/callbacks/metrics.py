@@ -1,0 +1,125 @@
+"""metrics.jsonl: how a run went, one JSON object a line, for a person's own scripts.
+
+A logged step (seconds and samples_per_second are those since the line before; epochs count from 0):
+
+    {"step": 120, "epoch": 5, "loss": 0.0812, "accuracy": 0.97, "learning_rate": 0.001, "samples_per_second": 1934.0,
+     "seconds": {"compute": 0.021, "communication": 0.004, "optimizer": 0.002, "data": 0.001, "other": 0.001}}
+
+An evaluation:
+
+    {"step": 138, "epoch": 5, "test_loss": 0.0912, "test_accuracy": 0.967}
+
+A number that is not finite is null, and so is the accuracy of a regression.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from hpctrain.errors import HpctrainError
+from hpctrain.train.callbacks import rates
+from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, RunInfo, StepRecord
+
+
+class Metrics(Callback):
+    """Writes a line for every `log_every`-th step, the last one, and each evaluation; each is in the file at once.
+
+    A resumed run continues the file: lines beyond the step it continues from are dropped first, so that each step is
+    there once. Any other run starts it anew.
+
+    Raises HpctrainError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path, log_every: int) -> None:
+        self._path, self._log_every = path, log_every
+        self._file: TextIO | None = None
+        self._last_step = 0
+        self._newest: StepRecord | None = None
+        self._since_line = rates.Tally()
+
+    def on_start(self, info: RunInfo) -> None:
+        """Drop what this run will write anew, and open the file."""
+        self._last_step = info.total_steps
+        draft = self._path.with_name(f".{self._path.name}.partial")
+        try:
+            kept = [line for line in read_metrics(self._path) if line["step"] <= info.first_step]
+            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            os.replace(draft, self._path)
+            self._file = open(self._path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - on_end closes it
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def on_step(self, record: StepRecord) -> None:
+        """Write the step if it is its turn."""
+        self._since_line.add(record)
+        if record.step % self._log_every == 0 or record.step == self._last_step:
+            self._write_step(record)
+            self._newest = None
+        else:
+            self._newest = record
+
+    def on_evaluate(self, record: EvaluationRecord) -> None:
+        """Write the evaluation."""
+        self._write(
+            {"step": record.step, "epoch": record.epoch, "test_loss": record.loss, "test_accuracy": record.accuracy}
+        )
+
+    def on_end(self, summary: Mapping[str, Any]) -> None:
+        """Write the last step of a run that was stopped between two lines, and close the file."""
+        if self._file is None:
+            return
+        if self._newest is not None:
+            self._write_step(self._newest)
+        with contextlib.suppress(OSError):  # every line is in the file already
+            self._file.close()
+        self._file = None
+
+    def _write_step(self, record: StepRecord) -> None:
+        since, self._since_line = self._since_line, rates.Tally()
+        self._write(
+            {
+                "step": record.step,
+                "epoch": record.epoch,
+                "loss": record.loss,
+                "accuracy": record.accuracy,
+                "learning_rate": record.learning_rate,
+                "samples_per_second": since.samples_per_second(),
+                "seconds": since.mean_seconds(),
+            }
+        )
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        assert self._file is not None, "on_start comes first"
+        try:
+            self._file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> HpctrainError:
+        return HpctrainError(f"cannot write {self._path}: {error.strerror}")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of a metrics.jsonl; none without the file. A line that a killed run left half is passed over."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
+    return lines
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for every number that JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

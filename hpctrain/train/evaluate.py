@@ -1,0 +1,14 @@
+"""Exact evaluation: every test sample counts once, at any world size."""
+
+from __future__ import annotations
+
+from hpctrain.collectives.group import Group
+from hpctrain.data.loader import Loader
+from hpctrain.train.agreement import agree
+from hpctrain.train.engine import Engine, Sums
+
+
+def evaluate(engine: Engine, group: Group, loader: Loader, batch_size: int) -> Sums:
+    """Sums over the whole data set of `loader`, the same on every rank. All ranks."""
+    mine = sum((engine.evaluate(batch) for batch in loader.evaluation(batch_size)), Sums())
+    return agree(group, mine).sums

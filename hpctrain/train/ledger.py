@@ -1,0 +1,72 @@
+"""The ledger of a run: what its steps cost, and the summary that comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hpctrain.collectives.group import Group
+from hpctrain.comm.operation import Op
+from hpctrain.errors import CommunicationError
+from hpctrain.train.clock import SECTIONS
+from hpctrain.train.engine import Arrays
+
+
+class Ledger:
+    """Adds up the steps of this rank."""
+
+    def __init__(self) -> None:
+        self._step_seconds: list[float] = []
+        self._section_seconds = dict.fromkeys(SECTIONS, 0.0)
+        self._samples = 0
+
+    def add(self, seconds: Mapping[str, float], samples: int) -> None:
+        """One step: the seconds of its sections, and the samples of its global batch."""
+        self._step_seconds.append(sum(seconds.values()))
+        for name, elapsed in seconds.items():
+            self._section_seconds[name] += elapsed
+        self._samples += samples
+
+    def totals(self, group: Group) -> dict[str, Any]:
+        """The part of summary.json that is counted, the same on every rank. All ranks.
+
+        `step_seconds` are those of the slowest rank in each step; `breakdown_seconds` a step's mean over ranks.
+        """
+        # The first step pays for warming up, and would be the one that a mean remembers.
+        steps = np.array(self._step_seconds[1:] or self._step_seconds or [0.0])
+        group.all_reduce(steps, Op.MAX)
+        sections = np.array([self._section_seconds[name] for name in SECTIONS]) / max(len(self._step_seconds), 1)
+        group.all_reduce(sections, Op.MEAN)
+        per_rank = group.comm.gather_objects((peak_rss_bytes(), group.traffic.bytes_sent))
+        seconds = sum(self._step_seconds)
+        return {
+            "samples_per_second": self._samples / seconds if seconds else 0.0,
+            "step_seconds": {"median": float(np.median(steps)), "p90": float(np.quantile(steps, 0.9))},
+            "breakdown_seconds": dict(zip(SECTIONS, sections.tolist(), strict=True)),
+            "peak_rss_bytes": [rss for rss, _ in per_rank],
+            "bytes_sent": [sent for _, sent in per_rank],
+        }
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def weights_sha256(group: Group, weights: Arrays) -> str:
+    """The hash of all weights, names included. All ranks.
+
+    Raises CommunicationError, on every rank, where ranks hold different weights.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name} {weights[name].dtype} {weights[name].shape}\n".encode())
+        digest.update(np.ascontiguousarray(weights[name]).tobytes())
+    digests = group.comm.gather_objects(digest.hexdigest())
+    if different := [rank for rank, other in enumerate(digests) if other != digests[0]]:
+        raise CommunicationError(f"ranks ended with different weights: {different[:10]} differ from rank 0")
+    return digests[0]

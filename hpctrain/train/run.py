@@ -1,0 +1,198 @@
+"""One run of a job: everything is made, the trainer trains, and the run directory says how it went."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hpctrain.data.loader import Loader
+from hpctrain.data.open import OpenedData, open_data
+from hpctrain.job.settings import Job
+from hpctrain.launch.age import process_age_seconds
+from hpctrain.launch.facts import environment_facts
+from hpctrain.launch.run_dir import RunDir, write_json
+from hpctrain.launch.world import World
+from hpctrain.parallel.distribute import distribute
+from hpctrain.parallel.plan import Plan
+from hpctrain.resilience.stop_request import StopRequest
+from hpctrain.train.callbacks.callback import Callback, RunInfo
+from hpctrain.train.callbacks.curves import Curves
+from hpctrain.train.callbacks.metrics import Metrics
+from hpctrain.train.callbacks.progress import progress
+from hpctrain.train.callbacks.trace import Trace, trace_json
+from hpctrain.train.clock import Clock
+from hpctrain.train.engine import Engine
+from hpctrain.train.engines import build_engine
+from hpctrain.train.ledger import weights_sha256
+from hpctrain.train.resume import check_position, find_checkpoint
+from hpctrain.train.trainer import Trainer, position_keys
+
+log = logging.getLogger("hpctrain")
+
+
+@dataclass
+class Session:
+    """What is known of a run so far, for whoever has to say how it failed."""
+
+    job: Job
+    world: World
+    run_dir: RunDir | None = None
+    callbacks: Sequence[Callback] = ()
+
+
+def run_job(session: Session) -> str:
+    """Run the job to its end; returns the status of the summary. All ranks."""
+    job, group = session.job, session.world.group
+    with StopRequest() as stop:
+        run_dir = session.run_dir = _open_run_dir(session)
+        data = open_data(
+            job.data, dtype=job.training.dtype, rank=group.rank, size=group.size, gather=group.comm.gather_objects
+        )
+        engine = build_engine(job, data, group)
+        plan = Plan.build(
+            group,
+            strategy=job.parallel.strategy,
+            data=job.parallel.data,
+            algorithm=job.comm.algorithm,
+            accumulate_batches=job.training.accumulate,
+            bucket_bytes=job.comm.bucket_bytes,
+        )
+        distribute(
+            engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm
+        )
+        group.barrier()  # so that the timelines of all ranks start together
+        trace = Trace(time.perf_counter()) if job.run.trace else None
+        trainer = _trainer(job, data, engine, plan, run_dir, stop, Clock(group.traffic, trace))
+        notes = _resume(job, trainer, run_dir)
+        session.callbacks = trainer.callbacks = _callbacks(session, run_dir)
+        info = _info(session, trainer, notes)
+        for callback in trainer.callbacks:
+            callback.on_start(info)
+        log.info("%s; startup %.2f s", info, info.startup_seconds)
+        status = trainer.run()
+        summary = {"status": status, **_summary(trainer, session.world, info)}
+    if trace is not None:
+        _write_trace(trace, session, run_dir)
+    if group.rank == 0:
+        write_json(run_dir.summary, summary)
+    for callback in trainer.callbacks:
+        callback.on_end(summary)
+    log.info("%s after step %d", status, trainer.step)
+    return status
+
+
+def _open_run_dir(session: Session) -> RunDir:
+    """Rank 0 makes the directory and says who runs here; every rank opens its log."""
+    group = session.world.group
+    mine = RunDir.open(session.job.run) if group.rank == 0 else None
+    run_dir = next(opened for opened in group.comm.gather_objects(mine) if opened is not None)
+    facts = environment_facts(group.comm, session.world.launcher)
+    if group.rank == 0:
+        write_json(run_dir.job, session.job.model_dump())
+        write_json(run_dir.environment, facts)
+    handler = logging.FileHandler(run_dir.rank_log(group.rank))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.info("rank %d of %d on %s", group.rank, group.size, socket.gethostname())
+    return run_dir
+
+
+def _trainer(
+    job: Job, data: OpenedData, engine: Engine, plan: Plan, run_dir: RunDir, stop: StopRequest, clock: Clock
+) -> Trainer:
+    group = plan.group
+    batch_size = job.training.batch_per_rank * group.size or job.training.batch_size
+    loader = partial(
+        Loader,
+        batch_size=batch_size,
+        rank=group.rank,
+        size=group.size,
+        seed=job.run.seed,
+        shuffle=job.data.shuffle,
+        prefetch=job.data.prefetch,
+    )
+    return Trainer(
+        job=job,
+        plan=plan,
+        engine=engine,
+        data=data,
+        train_loader=loader(data.train),
+        test_loader=loader(data.test) if data.test else None,
+        batch_size=batch_size,
+        checkpoints=run_dir.checkpoints,
+        stop_asked=lambda: bool(stop),
+        clock=clock,
+    )
+
+
+def _resume(job: Job, trainer: Trainer, run_dir: RunDir) -> tuple[str, ...]:
+    """Bring the trainer to where the checkpoint is, if there is one to continue from."""
+    checkpoint, notes = find_checkpoint(job.run.resume, run_dir, trainer.plan.group.comm)
+    if checkpoint is not None:
+        check_position(checkpoint.state, position_keys(job, trainer.batch_size, len(trainer.data.train)))
+        trainer.engine.load(checkpoint.shards)
+        trainer.start_at(checkpoint.step)
+        log.info("continues from %s", checkpoint.path)
+    return notes
+
+
+def _callbacks(session: Session, run_dir: RunDir) -> Sequence[Callback]:
+    """Rank 0 watches. The console comes last: what the others have to note stands before its closing table."""
+    if session.world.group.rank:
+        return ()
+    run = session.job.run
+    console = progress(run.progress, run.log_every)
+    metrics = Metrics(run_dir.metrics, run.log_every)
+    return (metrics, Curves(run_dir.metrics, run_dir.curves, note=console.on_note), console)
+
+
+def _info(session: Session, trainer: Trainer, notes: tuple[str, ...]) -> RunInfo:
+    job, world = session.job, session.world
+    kind = job.model.factory or job.model.kind
+    assert session.run_dir is not None
+    return RunInfo(
+        name=job.run.name,
+        run_dir=session.run_dir.path,
+        world_size=world.group.size,
+        num_nodes=world.group.num_nodes,
+        threads=world.threads,
+        library=world.group.comm.library,
+        device=trainer.engine.device,
+        strategy=trainer.plan.gradient_sync.description,
+        model=f"{kind}, {trainer.engine.num_weights:,} weights, {job.training.dtype}, {job.model.engine}",
+        num_weights=trainer.engine.num_weights,
+        data=trainer.data.summary,
+        batch_size=trainer.batch_size,
+        epochs=job.training.epochs,
+        total_steps=trainer.total_steps,
+        first_step=trainer.step,
+        startup_seconds=process_age_seconds(),
+        notes=(*world.notes, *trainer.data.report, *notes),
+    )
+
+
+def _summary(trainer: Trainer, world: World, info: RunInfo) -> dict[str, Any]:
+    """The content of summary.json but the status. All ranks."""
+    return {
+        "world_size": world.group.size,
+        "num_nodes": world.group.num_nodes,
+        "strategy": trainer.job.parallel.strategy,
+        "steps": trainer.step,
+        "epochs": trainer.step / trainer.train_loader.batches_per_epoch,
+        "final": trainer.final,
+        **trainer.ledger.totals(world.group),
+        "startup_seconds": info.startup_seconds,
+        "weights_sha256": weights_sha256(world.group, trainer.engine.shards()["model"]),
+    }
+
+
+def _write_trace(trace: Trace, session: Session, run_dir: RunDir) -> None:
+    events = session.world.group.comm.gather_objects(trace.sections)
+    if session.world.group.rank == 0:
+        write_json(run_dir.trace, trace_json(events))

@@ -1,0 +1,206 @@
+"""The trainer: epochs, steps, evaluations and checkpoints, in their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpctrain.checkpoint.store import prune, write
+from hpctrain.data.batch import Batch
+from hpctrain.data.loader import Loader
+from hpctrain.data.open import OpenedData
+from hpctrain.job.settings import Job
+from hpctrain.optim.schedule import learning_rate
+from hpctrain.parallel.plan import Plan
+from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, StepRecord
+from hpctrain.train.clock import Clock
+from hpctrain.train.engine import Engine, Sums
+from hpctrain.train.evaluate import evaluate
+from hpctrain.train.ledger import Ledger
+from hpctrain.train.step import name_non_finite, train_step
+
+
+@dataclass
+class Trainer:
+    """One run, from the step it starts at to its end. All ranks make one, and call `run`.
+
+    Attributes:
+        job: the settings.
+        plan: how ranks share the work.
+        engine: what computes.
+        data: what is learned from.
+        train_loader, test_loader: its batches; no test data: None.
+        batch_size: of the global batch.
+        checkpoints: where checkpoints go.
+        stop_asked: whether this rank was asked to stop.
+        callbacks: who watches; none but on rank 0.
+        step: steps done.
+    """
+
+    job: Job
+    plan: Plan
+    engine: Engine
+    data: OpenedData
+    train_loader: Loader
+    test_loader: Loader | None
+    batch_size: int
+    checkpoints: Path
+    stop_asked: Callable[[], bool]
+    clock: Clock
+    callbacks: Sequence[Callback] = ()
+    step: int = field(default=0, init=False)
+    ledger: Ledger = field(default_factory=Ledger)
+    final: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._last_save = time.monotonic()
+        self._saved_step = -1
+        self._evaluated_step = -1
+
+    def start_at(self, step: int) -> None:
+        """Continue an earlier run, which had done so many steps."""
+        self.step = self._saved_step = step
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole job, those of earlier runs included."""
+        return self.job.training.max_steps or self.job.training.epochs * self.train_loader.batches_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next step, from 0."""
+        return self.step // self.train_loader.batches_per_epoch
+
+    def run(self) -> str:
+        """Train to the end, or until some rank is asked to stop; returns the status of the summary. All ranks.
+
+        A checkpoint is on disk when it returns. Raises NonFiniteLossError, CheckpointError, and whatever the model
+        raises.
+        """
+        stopped = False
+        while self.step < self.total_steps and not stopped:
+            stopped = self._run_epoch()
+            if not stopped and self._evaluation_is_due():
+                self._evaluate()
+        stopped = stopped and self.step < self.total_steps
+        if not stopped and self._evaluated_step != self.step:
+            self._evaluate()
+        if self._saved_step != self.step:
+            self._save()
+        return "preempted" if stopped else "completed"
+
+    def _run_epoch(self) -> bool:
+        """The rest of the epoch; whether ranks agreed to stop in it."""
+        per_epoch = self.train_loader.batches_per_epoch
+        with closing(self.train_loader.epoch(self.epoch, start=self.step % per_epoch)) as batches:
+            while self.step < self.total_steps and (batch := self._next(batches)) is not None:
+                if self._run_step(batch):
+                    return True
+        return False
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        with self.clock.section("data"):
+            return next(batches, None)
+
+    def _run_step(self, batch: Batch) -> bool:
+        rate = learning_rate(
+            self.job.schedule, self.job.optimizer.lr, self.step, self.total_steps, self.plan.group.size
+        )
+        agreed = train_step(
+            self.engine, self.plan, batch, rate, self.clock, stop=self.stop_asked(), save=self._save_is_due_by_time()
+        )
+        if not agreed.is_finite:
+            self._handle_non_finite(batch)
+        self.step += 1
+        self._record(batch, agreed.sums, rate)
+        every = self.job.checkpoint.every_steps
+        if agreed.save or agreed.stop or (every and self.step % every == 0):
+            self._save()
+        return agreed.stop
+
+    def _handle_non_finite(self, batch: Batch) -> None:
+        error = name_non_finite(self.engine, self.plan, batch, self.step + 1)
+        if self.job.training.on_nan == "stop":
+            raise error
+        self._tell(lambda callback: callback.on_note(f"step {self.step + 1} skipped: {error}"))
+
+    def _record(self, batch: Batch, sums: Sums, rate: float) -> None:
+        seconds = self.clock.end_step()
+        self.ledger.add(seconds, sums.samples)
+        self.final.update(_metrics("train", sums, self._has_accuracy))
+        record = StepRecord(
+            step=self.step,
+            epoch=batch.epoch,
+            loss=sums.loss / sums.samples,
+            accuracy=sums.correct / sums.samples if self._has_accuracy else None,
+            learning_rate=rate,
+            samples=sums.samples,
+            seconds=seconds,
+        )
+        self._tell(lambda callback: callback.on_step(record))
+
+    @property
+    def _has_accuracy(self) -> bool:
+        return self.data.train.num_classes is not None
+
+    def _evaluation_is_due(self) -> bool:
+        every = self.job.training.evaluate_every
+        ended = self.step % self.train_loader.batches_per_epoch == 0
+        return bool(every) and ended and self.epoch % every == 0
+
+    def _evaluate(self) -> None:
+        self._evaluated_step = self.step
+        if self.test_loader is None:
+            return
+        start = time.perf_counter()
+        sums = evaluate(self.engine, self.plan.group, self.test_loader, self.batch_size)
+        metrics = _metrics("test", sums, self._has_accuracy)
+        self.final.update(metrics)
+        record = EvaluationRecord(
+            step=self.step,
+            epoch=max(self.step - 1, 0) // self.train_loader.batches_per_epoch,
+            loss=metrics["test_loss"],
+            accuracy=metrics.get("test_accuracy"),
+            samples=sums.samples,
+            seconds=time.perf_counter() - start,
+        )
+        self._tell(lambda callback: callback.on_evaluate(record))
+        self.clock.end_step()  # an evaluation is no part of the next step
+
+    def _save_is_due_by_time(self) -> bool:
+        minutes = self.job.checkpoint.every_minutes
+        return bool(minutes) and self.plan.group.rank == 0 and time.monotonic() - self._last_save >= 60 * minutes
+
+    def _save(self) -> None:
+        """Rank 0 holds all there is to keep; the others go on."""
+        self._last_save, self._saved_step = time.monotonic(), self.step
+        if self.plan.group.rank:
+            return
+        state = {"step": self.step, **position_keys(self.job, self.batch_size, len(self.data.train))}
+        path = write(self.checkpoints, self.step, self.engine.shards(), state)
+        prune(self.checkpoints, self.job.checkpoint.keep)
+        self._tell(lambda callback: callback.on_checkpoint(self.step, path))
+
+    def _tell(self, tell: Callable[[Callback], None]) -> None:
+        for callback in self.callbacks:
+            tell(callback)
+
+
+def position_keys(job: Job, batch_size: int, num_samples: int) -> dict[str, int | bool]:
+    """What must be the same for a step number to mean the same place in the data."""
+    return {
+        "seed": job.run.seed,
+        "batch_size": batch_size,
+        "samples": num_samples,
+        "shuffle": job.data.shuffle,
+    }
+
+
+def _metrics(prefix: str, sums: Sums, has_accuracy: bool) -> dict[str, float]:
+    metrics = {f"{prefix}_loss": sums.loss / max(sums.samples, 1)}
+    if has_accuracy:
+        metrics[f"{prefix}_accuracy"] = sums.correct / max(sums.samples, 1)
+    return metrics

@@ -1,0 +1,118 @@
+"""The contract of every all-reduce algorithm, with NumPy as oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpctrain import Group, Op
+from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.comm.solo import Solo
+from hpctrain.errors import CommunicationError
+
+DTYPES = ["float32", "float64", "float16", "int8", "int32", "int64", "uint8", "bool", "complex64", "complex128"]
+NUMPY = {Op.SUM: np.sum, Op.MIN: np.min, Op.MAX: np.max, Op.PRODUCT: np.prod}
+
+
+def numbers(rank: int, length: int, dtype: str) -> np.ndarray:
+    """Small whole numbers, different on every rank, whose sums and products are exact in every dtype."""
+    values = np.random.default_rng([rank, length]).integers(0, 3, length)
+    return values.astype(dtype)
+
+
+def algorithms(group: Group) -> list[str]:
+    """All that work here: a world of one that was started alone has no MPI."""
+    return [name for name in ALGORITHMS if name != "native" or group.comm.native]
+
+
+def lengths(group: Group) -> list[int]:
+    return [0, 1, group.size - 1, group.size, group.size + 1, 1000, 100_003]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", list(NUMPY))
+def test_it_equals_numpy(group: Group, dtype: str, op: Op) -> None:
+    if dtype.startswith("complex") and op is not Op.SUM:
+        op = Op.SUM  # order has no meaning there
+    for name in algorithms(group):
+        for length in lengths(group):
+            everybody = np.stack([numbers(rank, length, dtype) for rank in range(group.size)])
+            expected = NUMPY[op](everybody, axis=0).astype(dtype)
+            array = numbers(group.rank, length, dtype)
+            result = group.all_reduce(array, op, algorithm=name)
+            assert result is array
+            np.testing.assert_array_equal(array, expected, err_msg=f"{name}, {length}")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_a_mean_is_over_ranks(group: Group, dtype: str) -> None:
+    for name in algorithms(group):
+        array = np.full(7, group.rank, dtype)
+        group.all_reduce(array, "mean", algorithm=name)
+        np.testing.assert_allclose(array, (group.size - 1) / 2, rtol=1e-3)
+
+
+def test_every_rank_ends_with_the_same_bits(group: Group) -> None:
+    for name in algorithms(group):
+        for length in (5, 40_001):
+            array = np.random.default_rng(group.rank).normal(size=length).astype(np.float32)
+            group.all_reduce(array, algorithm=name)
+            assert len(set(group.comm.gather_objects(array.tobytes()))) == 1, name
+
+
+def test_half_precision_sums_in_single(group: Group) -> None:
+    array = np.full(1, 2048.0, np.float16)  # 2048 + 1 is 2048 in float16
+    if group.rank:
+        array[:] = 1
+    group.all_reduce(array)
+    assert array[0] == np.float16(2048 + group.size - 1)
+
+
+def test_strided_and_read_only_arrays_are_handled(group: Group) -> None:
+    every_second = np.arange(10.0)[::2]
+    group.all_reduce(every_second)
+    np.testing.assert_array_equal(every_second, np.arange(0.0, 10.0, 2) * group.size)
+    transposed = np.arange(6.0).reshape(2, 3).T
+    group.all_reduce(transposed)
+    np.testing.assert_array_equal(transposed, np.arange(6.0).reshape(2, 3).T * group.size)
+
+
+def test_out_leaves_the_input_alone(group: Group) -> None:
+    array, out = np.full((2, 3), 1.0 + group.rank), np.empty((2, 3))
+    assert group.all_reduce(array, out=out) is out
+    np.testing.assert_array_equal(array, 1.0 + group.rank)
+    np.testing.assert_array_equal(out, sum(range(1, group.size + 1)))
+
+
+def test_bytes_are_counted(group: Group) -> None:
+    before = group.traffic.bytes_sent
+    group.all_reduce(np.zeros(group.size * 10), algorithm="ring")
+    assert group.traffic.bytes_sent - before == 2 * (group.size - 1) * 10 * 8
+
+
+def test_async_gives_the_same_and_may_overlap_others(group: Group) -> None:
+    first, second = np.full(1000, 1.0), np.arange(5)
+    one, two = group.all_reduce_async(first), group.all_reduce_async(second, "max")
+    assert one.wait() is first
+    assert two.wait() is second
+    np.testing.assert_array_equal(first, group.size)
+    np.testing.assert_array_equal(one.wait(), group.size)
+    np.testing.assert_array_equal(second, np.arange(5))
+    half = np.full(3, 0.5, np.float16)
+    group.all_reduce_async(half, "mean").wait()
+    np.testing.assert_array_equal(half, 0.5)
+
+
+def test_unknown_names_are_told_the_allowed_ones(group: Group) -> None:
+    with pytest.raises(CommunicationError, match="use one of auto, native, ring, naive"):
+        group.all_reduce(np.zeros(1), algorithm="rings")
+    with pytest.raises(CommunicationError, match="use one of sum, mean"):
+        group.all_reduce(np.zeros(1), op="average")
+    with pytest.raises(CommunicationError, match="cannot communicate a builtins.list"):
+        group.all_reduce([1.0])
+
+
+def test_the_choice_without_mpi_is_the_ring(group: Group) -> None:
+    assert choose("auto", Solo()) == "ring"
+    with pytest.raises(CommunicationError, match="needs MPI"):
+        ALGORITHMS["native"](Solo(), np.zeros(1), Op.SUM)

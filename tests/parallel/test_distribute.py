@@ -1,0 +1,224 @@
+"""Somebody's own torch loop, made parallel: k steps on any number of ranks equal k steps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+import hpctrain
+from hpctrain import Group
+from hpctrain.layout.blocks import block
+
+SAMPLES = 24  # of a global batch; not divided by 5, but by every world size of the tests
+STRATEGIES = ["all_reduce", "central"]
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2),
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
+    "adagrad": lambda parameters: torch.optim.Adagrad(parameters, lr=1e-2),
+}
+
+
+def make_model(seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)).double()
+
+
+def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    random = np.random.default_rng(step)
+    return torch.from_numpy(random.normal(size=(SAMPLES, 5))), torch.from_numpy(random.integers(0, 3, SAMPLES))
+
+
+def loss_of(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(model(inputs), targets)
+
+
+def serial_weights(optimizer_name: str, steps: int, clip: float = 0.0) -> list[torch.Tensor]:
+    """The oracle: the whole batch in one process, no communication."""
+    model = make_model()
+    optimizer = OPTIMIZERS[optimizer_name](model.parameters())
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss_of(model, *global_batch(step)).backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def check_equal(group: Group, model: torch.nn.Module, expected: list[torch.Tensor]) -> None:
+    for parameter, serial in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.detach(), serial, rtol=1e-11, atol=1e-12)
+    weights = b"".join(parameter.detach().numpy().tobytes() for parameter in model.parameters())
+    assert len(set(group.comm.gather_objects(weights))) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("optimizer_name", list(OPTIMIZERS))
+@pytest.mark.parametrize("read_gradients", [True, False])
+@pytest.mark.parametrize("bucket_bytes", [1, 10**6])
+def test_steps_equal_serial_steps(
+    group: Group, strategy: str, optimizer_name: str, read_gradients: bool, bucket_bytes: int
+) -> None:
+    model = make_model(seed=group.rank)  # only rank 0 has the right weights to start from
+    optimizer = OPTIMIZERS[optimizer_name](model.parameters())
+    model, optimizer = hpctrain.distribute(
+        model, optimizer, strategy, group=group, read_gradients=read_gradients, bucket_bytes=bucket_bytes
+    )
+    mine = block(SAMPLES, group.size, group.rank)
+    for step in range(5):
+        inputs, targets = global_batch(step)
+        optimizer.zero_grad(set_to_none=bool(step % 2))
+        loss_of(model, inputs[mine], targets[mine]).backward()
+        optimizer.step()
+    check_equal(group, model, serial_weights(optimizer_name, 5))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_after_backward_every_rank_reads_the_mean_gradient_and_may_change_its_own(group: Group, strategy: str) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    model, optimizer = hpctrain.distribute(model, optimizer, strategy, group=group)
+    mine = block(SAMPLES, group.size, group.rank)
+    for step in range(3):
+        inputs, targets = global_batch(step)
+        optimizer.zero_grad()
+        loss_of(model, inputs[mine], targets[mine]).backward()
+        norms = group.comm.gather_objects(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)))
+        assert len(set(norms)) == 1
+        optimizer.step()
+    check_equal(group, model, serial_weights("sgd", 3, clip=0.1))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_clipping_inside_is_clipping_outside(group: Group, strategy: str) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    model, optimizer = hpctrain.distribute(
+        model, optimizer, strategy, group=group, read_gradients=False, clip_norm=0.1, bucket_bytes=100
+    )
+    mine = block(SAMPLES, group.size, group.rank)
+    for step in range(3):
+        inputs, targets = global_batch(step)
+        optimizer.zero_grad()
+        loss_of(model, inputs[mine], targets[mine]).backward()
+        optimizer.step()
+    for parameter, serial in zip(model.parameters(), serial_weights("sgd", 3, clip=0.1), strict=True):
+        torch.testing.assert_close(parameter.detach(), serial, rtol=1e-5, atol=1e-7)  # torch adds 1e-6 to the norm
+
+
+@pytest.mark.parametrize("read_gradients", [True, False])
+def test_gradients_accumulate(group: Group, read_gradients: bool) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=read_gradients)
+    mine = block(SAMPLES, group.size, group.rank)
+    for step in range(3):
+        inputs, targets = (part[mine] for part in global_batch(step))
+        optimizer.zero_grad()
+        for half in (slice(0, len(inputs) // 2), slice(len(inputs) // 2, None)):
+            share = len(inputs[half]) / len(inputs)
+            (loss_of(model, inputs[half], targets[half]) * share).backward()
+        optimizer.step()
+    check_equal(group, model, serial_weights("adam", 3))
+
+
+def test_ranks_with_different_numbers_of_samples_weigh_exactly(group: Group) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=False)
+    mine = slice(0, SAMPLES) if group.size == 1 else slice(0, 0)
+    if group.size > 1 and group.rank:  # rank 0 has nothing, the last rank most
+        mine = slice(group.rank - 1, group.rank if group.rank < group.size - 1 else SAMPLES)
+    for step in range(3):
+        inputs, targets = (part[mine] for part in global_batch(step))
+        optimizer.zero_grad()
+        if len(inputs):
+            (loss_of(model, inputs, targets) * (group.size * len(inputs) / SAMPLES)).backward()
+        optimizer.step()
+    check_equal(group, model, serial_weights("sgd", 3))
+
+
+def test_learning_rate_schedulers_work_as_ever(group: Group) -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    for _ in range(2):
+        loss_of(model, *global_batch(0)).backward()
+        optimizer.step()
+        scheduler.step()
+    assert scheduler.get_last_lr() == [0.25]
+
+
+class Branching(torch.nn.Module):
+    """Uses one branch or the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = torch.nn.ModuleList([torch.nn.Linear(5, 3), torch.nn.Linear(5, 3), torch.nn.Linear(5, 3)])
+
+    def forward(self, inputs: torch.Tensor, branch: int) -> torch.Tensor:
+        return self.branches[branch](inputs)
+
+
+@pytest.mark.parametrize("read_gradients", [True, False])
+def test_parameters_that_only_some_ranks_use(group: Group, read_gradients: bool) -> None:
+    """Used on some ranks: the mean counts the others as 0. Used on none: no gradient, so no weight decay either."""
+    torch.manual_seed(0)
+    model = Branching()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=read_gradients)
+    inputs, targets = global_batch(0)
+    loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(group.rank == 0)), targets)
+    loss.backward()
+    optimizer.step()
+    changed = [not torch.equal(now.detach(), then) for now, then in zip(model.parameters(), before, strict=True)]
+    assert changed == [group.size > 1] * 2 + [True] * 2 + [False] * 2
+    assert model.branches[2].weight.grad is None
+    weights = [parameter.detach().numpy().tobytes() for parameter in model.parameters()]
+    assert group.comm.gather_objects(weights).count(weights) == group.size
+
+
+def test_running_statistics_and_frozen_weights_agree(group: Group) -> None:
+    torch.manual_seed(group.rank)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
+    model[0].weight.requires_grad_(False)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group)
+    inputs, targets = global_batch(group.rank)
+    loss_of(model, inputs.float(), targets).backward()
+    optimizer.step()
+    state = {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
+    assert all(other == state for other in group.comm.gather_objects(state))
+    assert model[1].num_batches_tracked == 1
+
+
+def test_tied_weights_and_strided_weights(group: Group) -> None:
+    torch.manual_seed(0)
+    first, second = torch.nn.Linear(5, 5), torch.nn.Linear(5, 5)
+    second.weight = first.weight
+    first.bias = torch.nn.Parameter(torch.ones(10)[::2])
+    model = torch.nn.Sequential(first, second)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group)
+    loss_of(model, global_batch(0)[0].float(), global_batch(0)[1]).backward()
+    optimizer.step()
+    assert model[0].weight is model[1].weight
+    weights = [parameter.detach().numpy().tobytes() for parameter in model.parameters()]
+    assert group.comm.gather_objects(weights).count(weights) == group.size
+
+
+def test_what_cannot_be_distributed_is_refused(group: Group) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    with pytest.raises(hpctrain.ModelError, match="cannot distribute a dict"):
+        hpctrain.distribute({}, optimizer, group=group)
+    with pytest.raises(hpctrain.ModelError, match="nothing to train"):
+        hpctrain.distribute(torch.nn.ReLU(), optimizer, group=group)
+    with pytest.raises(hpctrain.SettingsError, match='no strategy "allreduce": use one of auto, all_reduce, central'):
+        hpctrain.distribute(make_model(), optimizer, "allreduce", group=group)
+    with pytest.raises(hpctrain.MeshError, match=rf"but the world has {group.size}"):
+        hpctrain.distribute(make_model(), optimizer, group=group, data=group.size + 1)

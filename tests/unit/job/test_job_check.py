@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpctrain.errors import SettingsError
+from hpctrain.job.load import load_job
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of every test here, with one file in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.csv").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("data.source=csv", 'data.source is "csv", and data.path is not set'),
+        ("data.source=csv data.path=no.csv", 'data.path is "no.csv", and there is no such file or folder (in {cwd})'),
+        (
+            "data.source=csv data.path=there.csv data.test_path=no",
+            'data.test_path is "no", and there is no such file or folder (in {cwd})',
+        ),
+        ("data.path=there.csv", 'data.source "digits" reads no files: set data.source, e.g. to "csv"'),
+        ("data.path=x.npz", 'set data.source, e.g. to "npy"'),
+        ("data.target=y", 'data.target is set, and data.source "digits" has no named columns'),
+        ("data.features=['a']", 'data.features is set, and data.source "digits" has no named columns'),
+        ("data.source=text data.path=there.csv", 'which needs images, and data.source is "text"'),
+        ("model.engine=numpy model.factory=a:b", 'makes a torch model, and model.engine is "numpy"'),
+        ("model.options.width=3", "model.options are passed to model.factory, and that is not set"),
+        ("model.channels=[]", "model.channels is [], and a cnn needs a convolution"),
+        ("run.device=cuda model.engine=numpy", 'model.engine "numpy" computes on the CPU: use engine "cupy" or "torch"'),
+        ("run.device=cpu model.engine=cupy", 'model.engine "cupy" computes on a GPU: use engine "numpy" or "torch"'),
+        ("run.resume=atuo", 'must be "no", "auto" or the path of a checkpoint (did you mean "auto"?)'),
+        ("run.resume=runs/gone", 'must be "no", "auto" or the path of a checkpoint (none is there in {cwd})'),
+    ],
+)
+def test_impossible_combinations(overrides: str, message: str, folder: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_job(None, overrides.split())
+    assert message.format(cwd=folder) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "data.source=csv data.path=there.csv data.target=y data.features=['a']",
+        "data.source=csv data.path=s3://bucket/x.csv",
+        "data.source=text data.path=there.csv model.kind=mlp",
+        "data.source=text data.path=there.csv model.factory=a:b",
+        "model.engine=cupy run.device=cuda",
+        "model.factory=a.b:c model.options={width=3}",
+        "model.kind=mlp model.channels=[]",
+        "model.hidden=[]",
+        "run.resume=there.csv",
+        "run.resume=auto",
+    ],
+)
+def test_possible_combinations(overrides: str) -> None:
+    load_job(None, overrides.split())
