@@ -1,9 +1,10 @@
 """How long does a job take from its launch to the end of its first training step?
 
 Seconds from the moment before mpirun is started to the first line in the job's metrics.jsonl, for the built-in job on
-the NumPy engine and on torch. Compared with programs that only come together at an MPI barrier: bare mpi4py, mpi4py and
-the imports that the NumPy job cannot do without, mpi4py and torch. Launches take turns, and ratios are taken inside a
-turn.
+the NumPy engine and on torch. Compared with programs that only come together at an MPI barrier: mpi4py alone, mpi4py
+and the imports that the NumPy job cannot do without, mpi4py and torch; and, since hpctrain makes settings for MPI and
+NumPy before it loads them, which those programs are given too, mpi4py without them (untuned). Launches take turns, and
+ratios are taken inside a turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.arguments import parser
@@ -20,6 +22,8 @@ from harness.launch import finish, start
 from harness.measure import in_turns
 from harness.result import publish
 from harness.samples import Sample
+
+from hpctrain.launch.environment import Launcher, prepare
 
 LONGEST_SECONDS = 300.0  # of one launch: what takes longer hangs
 POLL_SECONDS = 0.002
@@ -30,29 +34,50 @@ POLL_SECONDS = 0.002
 NUMPY_JOB_IMPORTS = "import numpy, pydantic, safetensors.numpy, threadpoolctl"
 
 
-def barrier(imports: str = "") -> list[str]:
-    """A program that only meets the other ranks, and then says so in the file {sign}."""
-    program = f"import sys; {imports}\nfrom mpi4py import MPI\nMPI.COMM_WORLD.Barrier()\n"
-    program += "if MPI.COMM_WORLD.rank == 0: print('all here', file=open(sys.argv[1], 'w'))"
-    return ["-c", program, "{sign}"]
+COMPARISONS = {
+    "times mpi4py": dict.fromkeys(["untuned mpi4py", "mpi4py + imports", "numpy job"], "mpi4py"),
+    "times its imports": {"numpy job": "mpi4py + imports", "torch job": "mpi4py + torch"},
+}
 
 
-def one_step(engine: str) -> list[str]:
-    """The built-in job, stopped after one step, whose run directory is the one of {sign}."""
+@dataclass(frozen=True)
+class Launch:
+    """What every rank runs, and how one sees that it got there.
+
+    Attributes:
+        command: arguments for Python; {folder} is an empty folder, {sign} the file in it that gets a line at the end.
+        tuned: whether it is given the settings that hpctrain makes for itself.
+    """
+
+    command: Sequence[str]
+    tuned: bool
+
+
+def barrier(imports: str = "", tuned: bool = True) -> Launch:
+    """A program that only meets the other ranks."""
+    program = f"""import sys
+{imports}
+from mpi4py import MPI
+MPI.COMM_WORLD.Barrier()
+if MPI.COMM_WORLD.rank == 0:
+    print("all here", file=open(sys.argv[1], "w"))
+"""
+    return Launch(["-c", program, "{sign}"], tuned)
+
+
+def one_step(engine: str) -> Launch:
+    """The built-in job, stopped after one step."""
     settings = [f"model.engine={engine}", "training.max_steps=1", "run.progress=none", "run.dir={folder}"]
-    return ["-m", "hpctrain.train", *settings]
+    return Launch(["-m", "hpctrain.train", *settings], tuned=False)
 
 
-LAUNCHES: Mapping[str, Sequence[str]] = {
+LAUNCHES: Mapping[str, Launch] = {
+    "untuned mpi4py": barrier(tuned=False),
     "mpi4py": barrier(),
     "mpi4py + imports": barrier(NUMPY_JOB_IMPORTS),
     "numpy job": one_step("numpy"),
     "mpi4py + torch": barrier("import torch"),
     "torch job": one_step("torch"),
-}
-COMPARISONS = {
-    "times mpi4py": dict.fromkeys(LAUNCHES.keys() - {"mpi4py"}, "mpi4py"),
-    "times mpi4py and its imports": {"numpy job": "mpi4py + imports", "torch job": "mpi4py + torch"},
 }
 
 
@@ -76,24 +101,34 @@ def measure(ranks: int, repeats: int) -> list[Sample]:
     for name in LAUNCHES:  # fills the file cache
         launch_seconds(name, ranks)
     return [
-        Sample({"ranks": ranks}, name, repeat, launch_seconds(name, ranks)) for repeat, name in in_turns(LAUNCHES, repeats)
+        Sample({"ranks": ranks}, name, repeat, launch_seconds(name, ranks))
+        for repeat, name in in_turns(LAUNCHES, repeats)
     ]
 
 
 def launch_seconds(name: str, ranks: int) -> float:
     """Launch once, wait for the end, and return the seconds until the sign appeared."""
+    launch = LAUNCHES[name]
+    settings = tuned_environment(ranks) if launch.tuned else {}
     with tempfile.TemporaryDirectory() as folder:
         sign = Path(folder) / "metrics.jsonl"
-        command = [word.format(folder=folder, sign=sign) for word in LAUNCHES[name]]
+        command = [word.replace("{folder}", folder).replace("{sign}", str(sign)) for word in launch.command]
         started = time.perf_counter()
-        launched = start(command, ranks, stdout=subprocess.DEVNULL)
-        while launched.poll() is None and not _has_line(sign):
+        launched = start(command, ranks, settings, stdout=subprocess.DEVNULL)
+        while launched.poll() is None and not _has_line(sign) and time.perf_counter() < started + LONGEST_SECONDS:
             time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - started
         finish(launched, LONGEST_SECONDS)
         if not _has_line(sign):
             sys.exit(f"{name} ended and left no sign of having started")
     return seconds
+
+
+def tuned_environment(ranks: int) -> dict[str, str]:
+    """What hpctrain sets for itself with so many ranks on this machine."""
+    environment: dict[str, str] = {}
+    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
+    return environment
 
 
 def _has_line(file: Path) -> bool:

@@ -25,10 +25,12 @@ warns of known traps. Exit codes: 0 it will work, 2 something will not.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one report for the whole job; return the exit code. All ranks."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and set(arguments) <= {"-h", "--help"}:
+        print(_USAGE, end="")
+        return 0
     if arguments:
-        asked = set(arguments) <= {"-h", "--help"}
-        print(_USAGE if asked else f"hpctrain.doctor takes no arguments, and was given {' '.join(arguments)}", end="")
-        return 0 if asked else EnvironmentProblem.exit_code
+        print(f"hpctrain.doctor takes no arguments, and was given {' '.join(arguments)}", file=sys.stderr)
+        return EnvironmentProblem.exit_code
     scene = look_around()
     if scene.launcher.rank != 0:
         # Rank 0 tells it for all, and its exit code is the launcher's; were this one to fail first, the launcher

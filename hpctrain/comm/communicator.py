@@ -69,6 +69,9 @@ class Communicator(Protocol):
     def barrier(self) -> None:
         """Return when all ranks have come here. All ranks."""
 
+    def idle_barrier(self) -> None:
+        """The same for a long wait: ranks sleep meanwhile, and leave their cores to the one that works. All ranks."""
+
     def gather_objects(self, value: T) -> list[T]:
         """Every rank's `value` in rank order, on every rank: for set-up, not for speed. All ranks."""
 
@@ -91,7 +94,9 @@ class Communicator(Protocol):
         """Give back what the group holds in the library. All ranks; the group cannot be used afterwards."""
 
 
-def sendrecv(comm: Communicator, outgoing: np.ndarray, dest: int, incoming: np.ndarray, source: int, tag: Any = 0) -> None:
+def sendrecv(
+    comm: Communicator, outgoing: np.ndarray, dest: int, incoming: np.ndarray, source: int, tag: Any = 0
+) -> None:
     """Send `outgoing` to `dest` while filling `incoming` from `source`."""
     arrival = comm.irecv(incoming, source, tag)
     departure = comm.isend(outgoing, dest, tag)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -22,6 +22,7 @@ class Traffic:
 
     bytes_sent: int = 0
     seconds: float = 0.0
+    on_timed: Callable[[float, float], None] | None = None  # told the start and the seconds of each piece
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -30,7 +31,10 @@ class Traffic:
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - start
+            elapsed = time.perf_counter() - start
+            self.seconds += elapsed
+            if self.on_timed is not None:
+                self.on_timed(start, elapsed)
 
 
 class MeteredCollectives:
@@ -92,6 +96,10 @@ class MeteredCommunicator:
     def barrier(self) -> None:
         """Passed on."""
         self._comm.barrier()
+
+    def idle_barrier(self) -> None:
+        """Passed on."""
+        self._comm.idle_barrier()
 
     def gather_objects(self, value: T) -> list[T]:
         """Passed on: set-up is not counted."""

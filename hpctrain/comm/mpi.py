@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import sys
+import time
+from functools import cache
 from typing import Any, NoReturn, TypeVar, cast
 
+import mpi4py
 import numpy as np
-from mpi4py import MPI
 
-from hpctrain.comm.operation import Op
+mpi4py.rc.initialize = False  # `start` does it, once it is known that the library fits its launcher
+mpi4py.rc.finalize = True  # all the same, at the end of the process
+
+from mpi4py import MPI  # noqa: E402
+
+from hpctrain.comm.operation import Op  # noqa: E402
 
 T = TypeVar("T")
 
 _OPS = {Op.SUM: MPI.SUM, Op.MIN: MPI.MIN, Op.MAX: MPI.MAX, Op.PRODUCT: MPI.PROD}
 _BOOL_OPS = {Op.SUM: MPI.LOR, Op.MAX: MPI.LOR, Op.PRODUCT: MPI.LAND, Op.MIN: MPI.LAND}
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02  # seconds between two looks of a rank that waits idly
 
-# Our duplicate of COMM_WORLD hangs on COMM_WORLD itself, as MPI means libraries to do it (MPI 4.1, 7.7): connecting
-# again finds it, and nothing is kept in this module.
-_WORLD_KEY = MPI.Comm.Create_keyval(nopython=False)
+
+def start() -> None:
+    """Start MPI, unless somebody has."""
+    if not MPI.Is_initialized():
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+
+
+@cache
+def _world_key() -> int:
+    """The key under which our duplicate of COMM_WORLD hangs on COMM_WORLD itself, as MPI means libraries to do it.
+
+    Connecting again finds it there (MPI 4.1, section 7.7); no communicator is kept in this module.
+    """
+    return MPI.Comm.Create_keyval(nopython=False)
 
 
 def world() -> MpiCommunicator:
@@ -25,12 +44,12 @@ def world() -> MpiCommunicator:
     comm = _attached()
     if comm is None:
         comm = MPI.COMM_WORLD.Dup()
-        MPI.COMM_WORLD.Set_attr(_WORLD_KEY, comm)
+        MPI.COMM_WORLD.Set_attr(_world_key(), comm)
     return MpiCommunicator(comm)
 
 
 def _attached() -> MPI.Intracomm | None:
-    comm = MPI.COMM_WORLD.Get_attr(_WORLD_KEY)
+    comm = MPI.COMM_WORLD.Get_attr(_world_key())
     return comm if isinstance(comm, MPI.Intracomm) else None
 
 
@@ -95,6 +114,13 @@ class MpiCommunicator:
     def barrier(self) -> None:
         """MPI_Barrier."""
         self._comm.Barrier()
+
+    def idle_barrier(self) -> None:
+        """MPI_Ibarrier, looked at now and then."""
+        request, pause = self._comm.Ibarrier(), _SHORTEST_PAUSE
+        while not request.Test():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def gather_objects(self, value: T) -> list[T]:
         """Pickled values, by MPI_Allgatherv."""

@@ -70,6 +70,9 @@ class Solo:
     def barrier(self) -> None:
         """Nobody to wait for."""
 
+    def idle_barrier(self) -> None:
+        """Nobody to wait for."""
+
     def gather_objects(self, value: T) -> list[T]:
         """The one value."""
         return [value]

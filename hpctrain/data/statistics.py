@@ -56,9 +56,13 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """Moments of the samples of both."""
-        return Moments(
-            *(np.stack(pair) for pair in zip(self._arrays, other._arrays, strict=True)),
-        ).pooled((0,)).reshaped(self.count.shape)
+        return (
+            Moments(
+                *(np.stack(pair) for pair in zip(self._arrays, other._arrays, strict=True)),
+            )
+            .pooled((0,))
+            .reshaped(self.count.shape)
+        )
 
     def pooled(self, axes: tuple[int, ...]) -> Moments:
         """Moments of the values of all positions along `axes` taken together; those axes stay, with length 1."""

@@ -153,6 +153,11 @@ def prepare(launcher: Launcher, threads: int = 0, environ: MutableMapping[str, s
     return Preparation(used, bool(chosen), tuple(_notes(ranks, cores, used)))
 
 
+def remember_threads(threads: int, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Have whoever prepares again, in this process or a child, find the exact share instead of the first guess."""
+    environ.update(dict.fromkeys(_THREADS, str(threads)))
+
+
 def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables that matter to a run and hold no secrets, of those that are set."""
     return {name: environ[name] for name in _RECORDED if name in environ}

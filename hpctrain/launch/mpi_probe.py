@@ -42,8 +42,9 @@ def probe_mpi() -> FoundMpi:
 
 def _main() -> None:
     prepare(discover())
-    from hpctrain.comm.mpi import library
+    from hpctrain.comm.mpi import library, start
 
+    start()
     path = _path_of_libmpi()
     gpu_aware = None
     with contextlib.suppress(OSError, AttributeError):

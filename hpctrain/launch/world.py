@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hpctrain.collectives.group import Group
-from hpctrain.comm.connect import connect
 from hpctrain.launch.cores import set_threads, share_of_cores, usable_cores
-from hpctrain.launch.environment import Launcher, discover, prepare
-from hpctrain.launch.trap import check_world
+from hpctrain.launch.environment import Launcher, discover, prepare, remember_threads
+from hpctrain.launch.trap import check_library, check_world
+
+if TYPE_CHECKING:
+    from hpctrain.collectives.group import Group
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,17 @@ def join(threads: int = 0) -> World:
     """
     launcher = discover()
     preparation = prepare(launcher, threads)
-    comm = connect(launcher.launched)
+    from hpctrain.collectives.group import Group  # these import NumPy, which reads its threads from the environment
+    from hpctrain.comm.connect import connect
+
+    comm = connect(launcher.launched, lambda library: check_library(launcher, library))
     check_world(launcher, comm.size, comm.library)
     group = Group(comm)
     used = preparation.threads
     if not preparation.threads_chosen:
         affinities = group.node_comm.gather_objects(usable_cores())
         used = share_of_cores(affinities, group.local_rank)
+        remember_threads(used)
     set_threads(used)
     return World(group, launcher, used, preparation.notes)
 

@@ -47,7 +47,9 @@ def distribute(
     Returns the same model and the same optimizer. All ranks must call, and must call `step()` equally often.
     Raises InputError kinds for settings that do not fit, ModelError for a model of no known library.
     """
-    plan = strategy if isinstance(strategy, Plan) else Plan.build(group or init(), strategy=strategy, **parallel_settings)
+    plan = (
+        strategy if isinstance(strategy, Plan) else Plan.build(group or init(), strategy=strategy, **parallel_settings)
+    )
     trainable = _trainable(model, plan.bucket_bytes)
     _Distributed(plan, trainable, optimizer, read_gradients, clip_norm)
     return model, optimizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,10 @@ def _information(request: Request) -> str:
 def _refuse(error: HpctrainError, speaks: bool) -> int:
     if speaks:
         print(f"hpctrain: {error}", file=sys.stderr, flush=True)
+    else:
+        from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0
+
+        time.sleep(SECONDS_FOR_RANK_0)  # a launcher ends all ranks when the first has failed: let rank 0 speak
     return error.exit_code
 
 

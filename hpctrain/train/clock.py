@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from hpctrain.comm.metered import Traffic
 from hpctrain.train.callbacks.trace import Trace
@@ -23,6 +24,8 @@ class Clock:
         """`traffic` counts communication; every section is added to `trace` as well, if there is one."""
         self._traffic = traffic
         self._trace = trace
+        if trace is not None:
+            traffic.on_timed = partial(trace.add, "communication")
         self._begin_step()
 
     def _begin_step(self) -> None:

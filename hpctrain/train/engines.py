@@ -14,7 +14,7 @@ from hpctrain.train.engine import Engine
 
 
 def build_engine(job: Job, data: OpenedData, group: Group) -> Engine:
-    """The engine that `model.engine` names. Raises InputError kinds where the job, the data and the machine do not fit."""
+    """The engine that `model.engine` names. Raises InputError kinds where job, data and machine do not fit together."""
     return _BUILDERS[job.model.engine](job, data, group)
 
 

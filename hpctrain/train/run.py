@@ -62,9 +62,7 @@ def run_job(session: Session) -> str:
             accumulate_batches=job.training.accumulate,
             bucket_bytes=job.comm.bucket_bytes,
         )
-        distribute(
-            engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm
-        )
+        distribute(engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm)
         group.barrier()  # so that the timelines of all ranks start together
         trace = Trace(time.perf_counter()) if job.run.trace else None
         trainer = _trainer(job, data, engine, plan, run_dir, stop, Clock(group.traffic, trace))
@@ -82,6 +80,7 @@ def run_job(session: Session) -> str:
         write_json(run_dir.summary, summary)
     for callback in trainer.callbacks:
         callback.on_end(summary)
+    group.comm.idle_barrier()
     log.info("%s after step %d", status, trainer.step)
     return status
 

@@ -34,9 +34,7 @@ def train_step(
 
 def name_non_finite(engine: Engine, plan: Plan, batch: Batch, step: int) -> NonFiniteLossError:
     """Find out whose samples have a loss that is not a number, by computing them once more. All ranks."""
-    mine = [
-        int(sample.ids[0]) for sample in batch.split(len(batch)) if not Agreed(engine.evaluate(sample)).is_finite
-    ]
+    mine = [int(sample.ids[0]) for sample in batch.split(len(batch)) if not Agreed(engine.evaluate(sample)).is_finite]
     words = [
         f"rank {rank}: {f'samples {ids[:5]}' if ids else 'its whole batch'}"
         for rank, ids in enumerate(plan.group.comm.gather_objects(mine))

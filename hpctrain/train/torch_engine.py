@@ -119,7 +119,9 @@ class TorchEngine:
         for name, array in shards["optimizer"].items():
             parameter_name, _, key = name.rpartition("/")
             if parameter_name not in parameters:
-                raise CheckpointError(f"the checkpoint holds optimizer state of {parameter_name}, which this job has not")
+                raise CheckpointError(
+                    f"the checkpoint holds optimizer state of {parameter_name}, which this job has not"
+                )
             parameter = parameters[parameter_name]
             # torch keeps step counts on the CPU, and moments beside their parameter
             device = "cpu" if array.ndim == 0 else parameter.device

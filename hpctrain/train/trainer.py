@@ -59,6 +59,7 @@ class Trainer:
         self._last_save = time.monotonic()
         self._saved_step = -1
         self._evaluated_step = -1
+        self._epoch_sums = Sums()
 
     def start_at(self, step: int) -> None:
         """Continue an earlier run, which had done so many steps."""
@@ -95,6 +96,7 @@ class Trainer:
     def _run_epoch(self) -> bool:
         """The rest of the epoch; whether ranks agreed to stop in it."""
         per_epoch = self.train_loader.batches_per_epoch
+        self._epoch_sums = Sums()
         with closing(self.train_loader.epoch(self.epoch, start=self.step % per_epoch)) as batches:
             while self.step < self.total_steps and (batch := self._next(batches)) is not None:
                 if self._run_step(batch):
@@ -130,7 +132,8 @@ class Trainer:
     def _record(self, batch: Batch, sums: Sums, rate: float) -> None:
         seconds = self.clock.end_step()
         self.ledger.add(seconds, sums.samples)
-        self.final.update(_metrics("train", sums, self._has_accuracy))
+        self._epoch_sums += sums
+        self.final.update(_metrics("train", self._epoch_sums, self._has_accuracy))
         record = StepRecord(
             step=self.step,
             epoch=batch.epoch,
@@ -175,10 +178,13 @@ class Trainer:
         return bool(minutes) and self.plan.group.rank == 0 and time.monotonic() - self._last_save >= 60 * minutes
 
     def _save(self) -> None:
-        """Rank 0 holds all there is to keep; the others go on."""
+        """Rank 0 holds all there is to keep, and writes it; the others wait."""
         self._last_save, self._saved_step = time.monotonic(), self.step
-        if self.plan.group.rank:
-            return
+        if self.plan.group.rank == 0:
+            self._write_checkpoint()
+        self.plan.group.comm.idle_barrier()
+
+    def _write_checkpoint(self) -> None:
         state = {"step": self.step, **position_keys(self.job, self.batch_size, len(self.data.train))}
         path = write(self.checkpoints, self.step, self.engine.shards(), state)
         prune(self.checkpoints, self.job.checkpoint.keep)

@@ -108,7 +108,7 @@ def test_unknown_names_are_told_the_allowed_ones(group: Group) -> None:
         group.all_reduce(np.zeros(1), algorithm="rings")
     with pytest.raises(CommunicationError, match="use one of sum, mean"):
         group.all_reduce(np.zeros(1), op="average")
-    with pytest.raises(CommunicationError, match="cannot communicate a builtins.list"):
+    with pytest.raises(CommunicationError, match=r"cannot communicate a builtins\.list"):
         group.all_reduce([1.0])
 
 

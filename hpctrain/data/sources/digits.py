@@ -37,6 +37,6 @@ class Digits(Source):
 def open_source(request: Request) -> Digits:
     """The packaged digits. Raises DataError where a path or names are given."""
     if request.path:
-        raise DataError(f'the digits come with the package; to read {request.path}, set data.source to its kind')
+        raise DataError(f"the digits come with the package; to read {request.path}, set data.source to its kind")
     without_names(request, "digits")
     return Digits()

@@ -26,16 +26,18 @@ class HdfRows:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """The rows of these numbers, in this order. Raises DataError."""
-        values = self._read(rows) if len(rows) else np.empty((0, *self.shape[1:]), self.dtype)
-        return np.asarray(values, np.str_) if values.dtype.kind == "O" else values
+        if not len(rows):
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        values = self._read(rows)
+        return values.astype(np.str_) if values.dtype.kind == "O" else values
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         wanted, places = np.unique(rows, return_inverse=True)
         first, stop = int(wanted[0]), int(wanted[-1]) + 1
         try:
             if stop - first <= _DENSE * len(wanted):
-                return np.asarray(self._dataset[first:stop])[rows - first]
-            return np.asarray(self._dataset[wanted])[places]
+                return np.asarray(self._dataset[first:stop][rows - first])
+            return np.asarray(self._dataset[wanted][places])
         except (OSError, ValueError) as error:
             raise DataError(f"{self._path}: rows {first} to {stop - 1} cannot be read: {error}") from error
 

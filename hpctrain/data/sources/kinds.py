@@ -16,5 +16,9 @@ def open_source(kind: str, request: Request) -> Source:
         raise DataError(f'data.source is "{kind}", and can be one of: {", ".join(KINDS)}')
     if kind != "digits" and not request.path:
         raise DataError(f'data.source = "{kind}" reads a file or a folder: set data.path')
-    source: Source = importlib.import_module(f"hpctrain.data.sources.{kind}").open_source(request)
+    module = importlib.import_module(f"hpctrain.data.sources.{kind}")
+    try:
+        source: Source = module.open_source(request)
+    except OSError as error:
+        raise DataError(f"{request.path} cannot be read: {error}") from error
     return source

@@ -56,7 +56,7 @@ def test_bad_files(open_ranks: Open, tmp_path: Path) -> None:
         open_ranks(2, **settings)
     with pytest.raises(DataError, match="is CIFAR-10, which has one kind of label"):
         open_ranks(2, target="coarse", **settings)
-    with pytest.raises(DataError, match='data.target = "fine" or "coarse"'):
+    with pytest.raises(DataError, match=r'data.target = "fine" or "coarse"'):
         open_ranks(2, target="label", **settings)
     (tmp_path / "data_batch_2.bin").write_bytes(records(3, [1, 2]).tobytes())
     with pytest.raises(DataError, match=r"mixes CIFAR-10 and CIFAR-100: data_batch_1.bin, data_batch_2.bin"):

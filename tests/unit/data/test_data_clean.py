@@ -12,6 +12,7 @@ import pytest
 
 from hpctrain.data.clean import TARGET, CleaningReport, clean
 from hpctrain.data.partition import by_range
+from hpctrain.data.split import hold_out
 from hpctrain.errors import DataError
 
 Open = Callable[..., Any]
@@ -19,9 +20,11 @@ INPUTS = np.array([[1.0, 2], [np.nan, np.inf], [3, 4], [5, np.nan], [6, 7]])
 TARGETS = np.array([0.5, 1, np.nan, np.inf, 2])
 
 
-@pytest.mark.parametrize(("missing", "rows_out", "imputed"), [("refuse", [], 0), ("drop", [1, 2, 3], 0), ("impute", [2, 3], 2)])
+@pytest.mark.parametrize(
+    ("missing", "rows_out", "imputed"), [("refuse", [], 0), ("drop", [1, 2, 3], 0), ("impute", [2, 3], 2)]
+)
 @pytest.mark.parametrize("ranks", [1, 2, 3, 9])
-def test_reports_of_parts_merge_into_the_report_of_all(missing: Any, rows_out: list[int], imputed: int, ranks: int) -> None:
+def test_reports_of_parts_merge(missing: Any, rows_out: list[int], imputed: int, ranks: int) -> None:
     parts = [by_range(5, ranks, rank) for rank in range(ranks)]
     found = [clean(rows, INPUTS[rows], TARGETS[rows], missing) for rows in parts]
     report = reduce(CleaningReport.merge, (report for report, _ in reversed(found)), CleaningReport())
@@ -95,7 +98,7 @@ def test_impute_takes_the_mean_of_the_training_data(
     rows = np.array([[row, row * row] for row in range(10) if row != 4], dtype=float)
     rows[2, 0] = rows[5, 1] = np.nan
     opened = open_ranks(size, normalize="none", **settings)
-    is_train = np.isin(np.arange(9), np.delete(np.arange(9), _held_out(9)))
+    is_train = ~np.isin(np.arange(9), hold_out(9, 0.2, 0)[1])
     train = rows[is_train]
     means = np.nanmean(train, axis=0)
     np.testing.assert_allclose(raw, np.where(np.isnan(train), means, train), rtol=1e-14)
@@ -125,9 +128,3 @@ def test_gaps_in_arrays_of_several_axes(open_ranks: Open, everything: Open, tmp_
     expected[7, 1, 2] = np.delete(images[:, 1, 2].astype(float), 7).mean()
     np.testing.assert_allclose(everything(opened)[1], expected, rtol=1e-14)
     assert opened[0].test is None
-
-
-def _held_out(length: int) -> np.ndarray:
-    from hpctrain.data.split import hold_out
-
-    return hold_out(length, 0.2, 0)[1]

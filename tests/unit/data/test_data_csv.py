@@ -53,7 +53,7 @@ def test_a_header_is_recognised(first: list[str], second: list[str], expected: b
     assert is_header(first, second) is expected
 
 
-@pytest.mark.parametrize("header", ["", "length,width,kind\n", '"length","width","kind"\r\n', "\ufefflength,width,kind\n"])
+@pytest.mark.parametrize("header", ["", "long,wide,kind\n", '"long","wide","kind"\r\n', "\ufefflong,wide,kind\n"])
 def test_with_and_without_a_header(write: Open, header: str) -> None:
     inputs, targets = read(write(header + IRIS))
     assert inputs == [[5.1, 3.5], [4.9, 3.0], [6.3, 3.3], [7.0, 3.2], [6.4, 3.2]]
@@ -70,9 +70,9 @@ def test_columns_are_chosen_by_name(write: Open) -> None:
     assert read(path, features=("c", "a"), target="b") == ([[4, 2], [8, 6]], ["3", "7"])
     assert read(path, target="id") == ([[2, 3, 4], [6, 7, 8]], ["1", "5"])
     assert read(write("2,3,4\n6,7,8\n", "b.csv"), target="0") == ([[3, 4], [7, 8]], ["2", "6"])
-    with pytest.raises(DataError, match='has no column "idd"; the nearest is "id". It has: id, a, b, c'):
+    with pytest.raises(DataError, match=r'has no column "idd"; the nearest is "id". It has: id, a, b, c'):
         read(path, target="idd")
-    with pytest.raises(DataError, match='data.features holds "c", the column to predict'):
+    with pytest.raises(DataError, match=r'data.features holds "c", the column to predict'):
         read(path, features=("a", "c"))
 
 
@@ -85,7 +85,9 @@ def test_missing_cells_quotes_blank_lines_and_spaces(write: Open) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    st.lists(st.lists(st.text('ab,"\n\r ', max_size=6), min_size=2, max_size=2), max_size=12), st.integers(1, 9), st.data()
+    st.lists(st.lists(st.text('ab,"\n\r ', max_size=6), min_size=2, max_size=2), max_size=12),
+    st.integers(1, 9),
+    st.data(),
 )
 def test_the_index_finds_the_records_that_the_csv_module_writes(
     tmp_path: Path, rows: list[list[str]], block_bytes: int, data: st.DataObject
@@ -105,7 +107,9 @@ def test_the_index_finds_the_records_that_the_csv_module_writes(
 
 @pytest.mark.parametrize("size", [1, 2, 3, 9])
 @pytest.mark.parametrize("partition", ["auto", "batch", "random", "hash"])
-def test_classes_are_those_of_all_ranks(open_ranks: Open, everything: Open, write: Open, size: int, partition: str) -> None:
+def test_classes_are_those_of_all_ranks(
+    open_ranks: Open, everything: Open, write: Open, size: int, partition: str
+) -> None:
     settings = {"source": "csv", "path": write(IRIS), "normalize": "none", "test_fraction": 0.0, "partition": partition}
     opened = open_ranks(size, **settings)
     assert {data.train.class_names for data in opened} == {("setosa", "versicolor", "virginica")}

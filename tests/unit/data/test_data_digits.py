@@ -45,10 +45,15 @@ def test_a_path_or_names_are_refused(open_one: Open) -> None:
 
 
 def test_a_source_needs_a_path_and_a_known_kind(open_one: Open) -> None:
-    with pytest.raises(DataError, match='data.source = "csv" reads a file or a folder: set data.path'):
+    with pytest.raises(DataError, match=r'data.source = "csv" reads a file or a folder: set data.path'):
         open_one(source="csv")
-    with pytest.raises(DataError, match='data.source is "sql", and can be one of: digits, npy'):
+    with pytest.raises(DataError, match=r'data.source is "sql", and can be one of: digits, npy'):
         open_source("sql", Request("x"))
+
+
+def test_what_the_system_refuses_is_told(open_one: Open) -> None:
+    with pytest.raises(DataError, match=r"x cannot be read: .*File name too long"):
+        open_one(source="csv", path="x" * 300)
 
 
 @pytest.mark.parametrize("source", ["npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text"])

@@ -64,7 +64,7 @@ def test_other_types_are_big_endian(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train-images-idx3-ubyte", b"\x89PNG1234", r"is no IDX file: it begins with bytes 89 50 4e 47, expected 00 00"),
+        ("train-images-idx3-ubyte", b"\x89PNG1234", r"no IDX file: it begins with bytes 89 50 4e 47, expected 00 00"),
         ("train-images-idx3-ubyte", b"", r"is no IDX file: it begins with bytes , expected"),
         ("train-images-idx3-ubyte", idx(IMAGES)[:-3], r"has 193 bytes, and its header says 196: \[9, 4, 5\] values of"),
         ("train-images-idx3-ubyte", idx(IMAGES)[:9], r"has 9 bytes, and its header says"),

@@ -27,11 +27,10 @@ def test_an_error_comes_after_the_items_before_it(depth: int) -> None:
         yield from range(3)
         raise OSError("the disk is gone")
 
-    got = []
+    iterator = ahead(items(), depth)
+    assert [next(iterator) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="the disk is gone"):
-        for item in ahead(items(), depth):
-            got.append(item)
-    assert got == [0, 1, 2]
+        next(iterator)
     assert not threads()
 
 

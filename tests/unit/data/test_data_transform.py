@@ -56,7 +56,13 @@ def archive(tmp_path: Path) -> str:
 @pytest.mark.parametrize("partition", ["batch", "range", "hash"])
 @pytest.mark.parametrize(("normalize_per", "axes"), [("sample_shape", (0,)), ("feature", (0, 2, 3))])
 def test_normalisation_is_that_of_one_process(
-    open_ranks: Open, everything: Open, archive: str, size: int, partition: str, normalize_per: str, axes: tuple[int, ...]
+    open_ranks: Open,
+    everything: Open,
+    archive: str,
+    size: int,
+    partition: str,
+    normalize_per: str,
+    axes: tuple[int, ...],
 ) -> None:
     settings = {"source": "npy", "path": archive, "shape": [3, 4, 5], "partition": partition}
     raw = everything(open_ranks(1, normalize="none", **settings))[1]

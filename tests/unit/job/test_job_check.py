@@ -33,7 +33,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("model.engine=numpy model.factory=a:b", 'makes a torch model, and model.engine is "numpy"'),
         ("model.options.width=3", "model.options are passed to model.factory, and that is not set"),
         ("model.channels=[]", "model.channels is [], and a cnn needs a convolution"),
-        ("run.device=cuda model.engine=numpy", 'model.engine "numpy" computes on the CPU: use engine "cupy" or "torch"'),
+        (
+            "run.device=cuda model.engine=numpy",
+            'model.engine "numpy" computes on the CPU: use engine "cupy" or "torch"',
+        ),
         ("run.device=cpu model.engine=cupy", 'model.engine "cupy" computes on a GPU: use engine "numpy" or "torch"'),
         ("run.resume=atuo", 'must be "no", "auto" or the path of a checkpoint (did you mean "auto"?)'),
         ("run.resume=runs/gone", 'must be "no", "auto" or the path of a checkpoint (none is there in {cwd})'),

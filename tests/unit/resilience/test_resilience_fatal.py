@@ -18,7 +18,12 @@ def end(error: BaseException, log: Path | None) -> int:
 
 
 def test_exit_codes() -> None:
-    assert [exit_code(error) for error in (DataError(), CheckpointError(), Preempted(), ZeroDivisionError())] == [2, 1, 75, 1]
+    assert [exit_code(error) for error in (DataError(), CheckpointError(), Preempted(), ZeroDivisionError())] == [
+        2,
+        1,
+        75,
+        1,
+    ]
 
 
 def test_a_bug_is_told_with_rank_host_cause_and_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,5 +37,11 @@ def test_sections_add_up_to_the_step_and_communication_is_taken_out_of_them(now:
     with traffic.timed():
         now.seconds += 5
     assert clock.end_step() == {"compute": 4, "communication": 7, "optimizer": 3, "data": 0, "other": 1}
-    assert trace.sections == [("compute", 1, 4), ("optimizer", 5, 2), ("optimizer", 7, 3)]
+    assert trace.sections == [
+        ("compute", 1, 4),
+        ("communication", 5, 2),
+        ("optimizer", 5, 2),
+        ("optimizer", 7, 3),
+        ("communication", 10, 5),
+    ]
     assert clock.end_step() == dict.fromkeys(SECTIONS, 0)

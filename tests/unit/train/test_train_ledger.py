@@ -9,7 +9,9 @@ from hpctrain.train.ledger import Ledger, weights_sha256
 def test_totals_leave_the_first_step_out_of_the_median() -> None:
     ledger = Ledger()
     for seconds in (100.0, 1.0, 2.0, 3.0):
-        ledger.add({"compute": seconds / 2, "communication": 0.0, "optimizer": 0.0, "data": seconds / 2, "other": 0.0}, 53)
+        ledger.add(
+            {"compute": seconds / 2, "communication": 0.0, "optimizer": 0.0, "data": seconds / 2, "other": 0.0}, 53
+        )
     totals = ledger.totals(Group(Solo()))
     assert totals["step_seconds"] == {"median": 2.0, "p90": pytest.approx(2.8)}
     assert totals["breakdown_seconds"]["compute"] == pytest.approx(106 / 8)
