@@ -24,7 +24,7 @@ setup(
         "torch": ["torch>=2.4"],
         "cupy-cuda12x": ["cupy-cuda12x>=13.6"],
         "cupy-cuda13x": ["cupy-cuda13x>=13.6"],
-        "data": ["fsspec", "h5py>=3.11", "pillow>=10", "pyarrow>=16"],
+        "data": ["h5py>=3.11", "pillow>=10", "pyarrow>=16"],
         "report": ["jinja2>=3", "matplotlib>=3.8"],
         "dev": ["hypothesis", "mypy", "pandas", "pre-commit", "pytest>=8.3", "ruff", "scikit-learn"],
     },

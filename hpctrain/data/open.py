@@ -57,12 +57,15 @@ class _Part:
     kept: np.ndarray
 
 
-def open_data(settings: Data, *, dtype: DTypeLike, rank: int, size: int, gather: Gather) -> OpenedData:
+def open_data(
+    settings: Data, *, dtype: DTypeLike, rank: int, size: int, gather: Gather, regression: bool = False
+) -> OpenedData:
     """Open, clean and measure the data, and make it ready to read. All `size` ranks must call.
 
     `dtype` is that of inputs and of regression targets. `gather` returns every rank's value, in rank order, on every
-    rank; it is how the ranks agree, and an error on one of them is raised on all. Raises DataError, or
-    EnvironmentProblem for a package that is missing.
+    rank; it is how the ranks agree, and an error on one of them is raised on all. With `regression` whole numbers as
+    targets are values; else they are the labels of classes. Raises DataError, or EnvironmentProblem for a package that
+    is missing.
     """
     ranks, dtype = Ranks(rank, size, gather), np.dtype(dtype)
     request = Request(
@@ -79,7 +82,7 @@ def open_data(settings: Data, *, dtype: DTypeLike, rank: int, size: int, gather:
         train, test = hold_out(len(main.kept), settings.test_fraction, settings.split_seed)
         train_rows, test_rows = main.kept[train], main.kept[test]
     _check_shapes(parts)
-    prepare = Preparation(_fit_transform(settings, dtype, parts, train_rows, ranks), _targets(parts, dtype))
+    prepare = Preparation(_fit_transform(settings, dtype, parts, train_rows, ranks), _targets(parts, dtype, regression))
     train_set = ranks.each(lambda: _dataset(main.share, train_rows, prepare))
     test_set = ranks.each(lambda: _dataset(parts[-1].share, test_rows, prepare)) if len(test_rows) else None
     return OpenedData(train_set, test_set, _summary(main, train_set, test_set), _report(parts, prepare.targets))
@@ -145,9 +148,11 @@ def _fill(seen: Moments, share: Share) -> np.ndarray:
     return seen.mean
 
 
-def _targets(parts: list[_Part], dtype: np.dtype) -> Targets:
+def _targets(parts: list[_Part], dtype: np.dtype, regression: bool) -> Targets:
     """How the targets of training and test data are encoded."""
     found = merge_surveys(part.found for part in parts).targets
+    if regression:
+        found = found.as_values()
     nothing = np.empty(0, dtype=np.int64)
     outputs = {math.prod(part.share.read_targets(nothing).shape[1:]) for part in parts}
     if found.has_reals and len(outputs) > 1:
@@ -184,7 +189,7 @@ def _report(parts: list[_Part], targets: Targets) -> tuple[str, ...]:
         lines += part.share.source.notes
     if targets.classes is not None and targets.classes.dtype.kind == "i" and targets.outputs > MANY_CLASSES:
         lines.append(
-            f"{targets.outputs:,} different whole numbers as targets, taken for classes; a regression needs real "
-            "numbers (12.0 instead of 12, or an array of floats)"
+            f"{targets.outputs:,} different whole numbers as targets, taken for classes; for a "
+            "regression set training.loss=mse"
         )
     return tuple(lines)

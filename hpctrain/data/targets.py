@@ -47,9 +47,12 @@ class TargetSurvey:
         if len({part.dtype.kind for part in parts}) > 1:
             parts = [part.astype(np.str_) for part in parts]
         labels = np.unique(np.concatenate(parts)) if parts else self.labels
-        if self.has_reals or other.has_reals:
-            return TargetSurvey(True, np.array(_words(labels), dtype=np.str_))
-        return TargetSurvey(False, labels)
+        merged = TargetSurvey(False, labels)
+        return merged.as_values() if self.has_reals or other.has_reals else merged
+
+    def as_values(self) -> TargetSurvey:
+        """The survey of the same targets where whole numbers are meant as values too."""
+        return TargetSurvey(True, np.array(_words(self.labels), dtype=np.str_))
 
     def targets(self, outputs: int, dtype: np.dtype, where: str) -> Targets:
         """How to encode these targets; `outputs` real numbers a sample, of `dtype`, in case of a regression.
@@ -59,8 +62,8 @@ class TargetSurvey:
         words = _words(self.labels)
         if self.has_reals and words:
             raise DataError(
-                f'{where}: the targets mix real numbers and words such as "{words[0]}": the labels of classes are '
-                "whole numbers or words, a regression needs numbers alone"
+                f'{where}: a regression needs numbers alone, and among the targets are words such as "{words[0]}"; '
+                "the labels of classes are whole numbers or words"
             )
         if self.has_reals:
             return Targets(None, outputs, dtype)

@@ -78,7 +78,9 @@ class Data(Section):
     path: FilePath = Field("", description="training data: a file, or a folder where the source allows one")
     test_path: FilePath = Field("", description="test data; empty: data.test_fraction of the training data is held out")
     test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="share held out for testing without test_path")
-    split_seed: int = Field(0, ge=0, description="key of the choice of held-out samples")
+    split_seed: int = Field(
+        0, ge=0, description="key of the choice of held-out samples, and of random and hash partitions"
+    )
     features: list[str] = Field([], description="columns or arrays to learn from; empty: all but data.target")
     target: str = Field(
         "",
@@ -92,8 +94,8 @@ class Data(Section):
     )
     normalize_per: Literal["feature", "sample_shape"] = Field(
         "sample_shape",
-        description="one mean and deviation per feature (last axis of tables, channel of images), "
-        "or one for each position of a sample",
+        description="one mean and deviation per feature (column of a table; channel of an image, which is the first of "
+        "three axes), or one for each position of a sample",
     )
     missing: Literal["refuse", "drop", "impute"] = Field(
         "refuse", description="missing and non-finite values: refuse the data, drop the sample, or impute the mean"
@@ -131,7 +133,9 @@ class Training(Section):
     accumulate: int = Field(1, ge=1, description="micro-batches that a rank cuts its part of a batch into")
     dtype: Literal["float32", "float64"] = Field("float32", description="type of weights, gradients and inputs")
     loss: Literal["auto", "cross_entropy", "mse"] = Field(
-        "auto", description="auto: cross_entropy where targets are classes, mse where they are real numbers"
+        "auto",
+        description="cross_entropy for classes, mse for values; auto: whole numbers and words are classes, "
+        "real numbers are values",
     )
     clip_norm: float = Field(0.0, ge=0.0, description="largest global norm of the gradient; 0: not clipped")
     on_nan: Literal["stop", "skip"] = Field("stop", description="a NaN or infinite loss: end the job, or skip the step")

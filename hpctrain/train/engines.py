@@ -81,8 +81,9 @@ def _nn(job: Job, data: OpenedData, xp: object) -> Engine:
 def _loss(job: Job, data: OpenedData) -> str:
     fitting = "mse" if data.train.num_classes is None else "cross_entropy"
     if job.training.loss not in ("auto", fitting):
-        targets = "real numbers" if fitting == "mse" else f"{data.train.num_classes} classes"
-        raise SettingsError(f'training.loss is "{job.training.loss}", and the targets are {targets}: use "{fitting}"')
+        raise SettingsError(
+            f'training.loss is "{job.training.loss}", and the targets are real numbers: use "{fitting}"'
+        )
     return fitting
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hpctrain.data.loader import Loader
 from hpctrain.data.open import OpenedData, open_data
+from hpctrain.data.ranks import Ranks
 from hpctrain.job.settings import Job
 from hpctrain.launch.age import process_age_seconds
 from hpctrain.launch.facts import environment_facts
@@ -51,9 +52,16 @@ def run_job(session: Session) -> str:
     with StopRequest() as stop:
         run_dir = session.run_dir = _open_run_dir(session)
         data = open_data(
-            job.data, dtype=job.training.dtype, rank=group.rank, size=group.size, gather=group.comm.gather_objects
+            job.data,
+            dtype=job.training.dtype,
+            rank=group.rank,
+            size=group.size,
+            gather=group.comm.gather_objects,
+            regression=job.training.loss == "mse",
         )
-        engine = build_engine(job, data, group)
+        # Ranks take differently long to import torch: one that fails waits for the others, and all fail together.
+        ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
+        engine = ranks.each(lambda: build_engine(job, data, group))
         plan = Plan.build(
             group,
             strategy=job.parallel.strategy,

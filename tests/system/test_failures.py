@@ -59,7 +59,9 @@ def wait_for(found: Callable[[], object], seconds: float = 60.0) -> None:
 @pytest.mark.parametrize("rank", [0, 2])
 def test_an_exception_on_one_rank_ends_all(launch: Callable, factory: dict, tmp_path: Path, rank: int) -> None:
     settings = ("model.factory=failing:build", f'model.options={{how="raise", rank={rank}}}')
-    done = launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90)
+    done = launch(
+        "python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90
+    )
     assert done.returncode == 1
     (last,) = [line for line in done.stderr.splitlines() if line.startswith("hpctrain: ")]
     log = tmp_path / "run" / "logs" / f"rank-{rank:04d}.log"
@@ -74,7 +76,9 @@ def test_a_loss_that_is_not_a_number_stops_the_job_and_names_the_culprit(
     launch: Callable, factory: dict, tmp_path: Path
 ) -> None:
     settings = ("model.factory=failing:build", 'model.options={how="nan", rank=1}')
-    done = launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90)
+    done = launch(
+        "python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90
+    )
     assert done.returncode == 1
     assert "the loss of step 3 (epoch 0, batch 2) is not a finite number" in done.stderr
     assert "training.on_nan=skip" in done.stderr
@@ -84,7 +88,9 @@ def test_a_loss_that_is_not_a_number_stops_the_job_and_names_the_culprit(
 def test_or_the_step_is_skipped(launch: Callable, factory: dict, tmp_path: Path) -> None:
     settings = ("model.factory=failing:build", 'model.options={how="nan", rank=1}', "training.max_steps=6")
     settings += ("training.on_nan=skip",)
-    done = launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90)
+    done = launch(
+        "python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3, env=factory, timeout=90
+    )
     assert done.returncode == 0
     assert "step 3 skipped" in done.stdout
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -107,7 +113,9 @@ def test_bad_samples_are_named(launch: Callable, tmp_path: Path) -> None:
 def test_a_killed_rank_ends_the_others(start: Callable, tmp_path: Path) -> None:
     running = start("python", "-m", "hpctrain.train", f"run.dir={tmp_path}", *JOB, ranks=3)
     wait_for((tmp_path / "checkpoints" / "step-00000005").exists)
-    ranks = subprocess.run(["pgrep", "-f", f"hpctrain.train run.dir={tmp_path}"], capture_output=True, text=True, check=True)
+    ranks = subprocess.run(
+        ["pgrep", "-f", f"hpctrain.train run.dir={tmp_path}"], capture_output=True, text=True, check=True
+    )
     pids = [int(pid) for pid in ranks.stdout.split() if int(pid) != running.process.pid]
     os.kill(pids[-1], signal.SIGKILL)
     killed = time.monotonic()
@@ -122,7 +130,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("a small file system can only be mounted by root")
     yield disk

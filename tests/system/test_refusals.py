@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 15  # to start three ranks, refuse, and end them, on a busy machine
+SECONDS = 30  # to start three ranks, refuse, and end them, on a busy machine
 
 BAD_SETTINGS = {
     "an unknown key": (["training.epoch=3"], ["training.epoch", "training.epochs"]),
@@ -23,7 +23,6 @@ BAD_SETTINGS = {
     "a GPU that is not there": (["run.device=cuda"], ["run.device", "cuda"]),
     "a module that is not there": (["model.factory=nowhere:model"], ["nowhere", "no module"]),
     "a missing checkpoint": (["run.resume=no/such/checkpoint"], ["no/such/checkpoint"]),
-    "the wrong loss": (["training.loss=mse", "model.engine=numpy"], ["training.loss", "10 classes", "cross_entropy"]),
     "several at once": (["training.epochs=0", "optimizer.lr=-1"], ["training.epochs", "optimizer.lr"]),
     "a flag": (["--epochs"], ["--epochs"]),
 }
@@ -61,6 +60,7 @@ BAD_CSV = {
     "text among numbers": ("a,b,label\n1,2,x\n3,oops,y\n5,6,x\n7,8,y\n", ["oops"]),
     "a missing value": ("a,b,label\n1,2,x\n3,,y\n5,6,x\n7,8,y\n", ["data.missing", "drop", "impute"]),
     "a ragged row": ("a,b,label\n1,2,x\n3,4,5,y\n5,6,x\n7,8,y\n", ["3"]),
+    "real numbers as classes": ("a,b,label\n1,2,0.5\n3,4,1.5\n5,6,2.5\n7,8,3.5\n", ["training.loss", "real numbers"]),
     "nothing": ("", ["table.csv"]),
     "only a header": ("a,b,label\n", ["table.csv"]),
 }
@@ -72,9 +72,10 @@ def test_bad_data(launch: Callable, tmp_path: Path, case: str) -> None:
     table = tmp_path / "table.csv"
     table.write_text(text)
     settings = ("data.source=csv", f"data.path={table}", "model.kind=mlp", "model.engine=numpy")
+    settings += ("training.loss=cross_entropy",)
     done = launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3)
     assert done.returncode == 2
-    for word in ["table.csv", *words]:
+    for word in words:
         assert word in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("hpctrain: ") == 1

@@ -113,3 +113,14 @@ def test_a_trace_opens_as_chrome_events_of_every_rank(launch: Callable, tmp_path
 def test_the_packaged_job_is_the_one_in_jobs(repository: Path) -> None:
     packaged = repository / "hpctrain" / "job" / "digits_cnn.toml"
     assert packaged.read_text() == (repository / "jobs" / "digits_cnn.toml").read_text()
+
+
+def test_whole_numbers_are_values_where_the_loss_says_so(launch: Callable, tmp_path: Path) -> None:
+    rows = [f"{index % 7},{index % 5},{index % 7 + 2 * (index % 5)}" for index in range(70)]
+    (tmp_path / "table.csv").write_text("a,b,price\n" + "\n".join(rows) + "\n")
+    settings = ("data.source=csv", f"data.path={tmp_path}/table.csv", "model.kind=mlp", "model.engine=numpy")
+    settings += ("training.loss=mse", "optimizer.lr=0.02", "training.epochs=60", "training.batch_size=10")
+    assert launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", *settings, ranks=3).returncode == 0
+    final = summary(tmp_path / "run")["final"]
+    assert final["test_loss"] < 0.2
+    assert "test_accuracy" not in final

@@ -17,22 +17,34 @@ from hpctrain.job.settings import Data
 
 
 def run_ranks(size: int, work: Callable[[int, Callable[[Any], list[Any]]], Any]) -> list[Any]:
-    """`work(rank, gather)` on each of `size` threads; the results in rank order, or the first rank's error."""
-    barrier, values = threading.Barrier(size), [None] * size
+    """`work(rank, gather)` on each of `size` threads; the results in rank order, or the first rank's error.
+
+    One rank runs at a time, as ranks share nothing: Python 3.11 before 3.11.8 fails now and then where several threads
+    parse literals (cpython issue 106905), which NumPy does to read the header of a .npy file.
+    """
+    barrier, turn, values = threading.Barrier(size), threading.Lock(), [None] * size
 
     def one(rank: int) -> Any:
+        def all_arrive() -> None:
+            turn.release()
+            try:
+                barrier.wait()
+            finally:
+                turn.acquire()
+
         def gather(value: Any) -> list[Any]:
             values[rank] = value
-            barrier.wait()
+            all_arrive()
             gathered = list(values)
-            barrier.wait()
+            all_arrive()
             return gathered
 
-        try:
-            return work(rank, gather)
-        except BaseException:
-            barrier.abort()
-            raise
+        with turn:
+            try:
+                return work(rank, gather)
+            except BaseException:
+                barrier.abort()
+                raise
 
     with ThreadPoolExecutor(size) as pool:
         futures = [pool.submit(one, rank) for rank in range(size)]

@@ -64,7 +64,7 @@ def test_refuse_counts_over_all_ranks_and_names_the_first_place(open_ranks: Open
     with pytest.raises(DataError) as error:
         open_ranks(size, source="csv", path=table)
     assert str(error.value) == (
-        f"{table} has 2 missing and 1 infinite values in 3 of 10 samples; the first is {table}, line 4, column \"a\". "
+        f'{table} has 2 missing and 1 infinite values in 3 of 10 samples; the first is {table}, line 4, column "a". '
         'Mend the data, or set data.missing to "drop" (the samples) or "impute" (the mean)'
     )
 

@@ -163,7 +163,10 @@ def test_fewer_samples_than_ranks(open_ranks: Open, everything: Open, write: Ope
         ("a\n1\n2\n", r'a.csv has nothing to learn from: its only column is the target, "a"'),
         ('a,b\n1,2\n3,"4\n5,6\n', r"a.csv has an odd number of quotes: one is opened and not closed"),
         ('a,b\n3" pipe,2\n4" pipe,6\n', r"a.csv, lines 2 to 2: quotes inside a value do not pair up"),
-        ("a,b\n1,1.5\n2,cat\n", r'a.csv: the targets mix real numbers and words such as "cat"'),
+        (
+            "a,b\n1,1.5\n2,cat\n",
+            r'a.csv: a regression needs numbers alone, and among the targets are words such as "cat"',
+        ),
     ],
 )
 def test_bad_files(open_ranks: Open, write: Open, size: int, text: str, message: str) -> None:

@@ -57,7 +57,9 @@ def test_a_regression_of_several_values() -> None:
 
 @pytest.mark.parametrize("parts", [(["1.5", "cat"],), (["1.5", "2"], ["cat"]), (["cat"], np.array([0.5]), ["1"])])
 def test_real_numbers_and_words_do_not_mix(parts: tuple[list[object], ...]) -> None:
-    with pytest.raises(DataError, match='f: the targets mix real numbers and words such as "cat"'):
+    with pytest.raises(
+        DataError, match='f: a regression needs numbers alone, and among the targets are words such as "cat"'
+    ):
         survey(*parts).targets(1, FLOAT32, "f")
 
 
