@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,6 @@ POLL_SECONDS = 0.002
 # matplotlib, which draws the curves at the end.
 NUMPY_JOB_IMPORTS = "import numpy, pydantic, safetensors.numpy, threadpoolctl"
 
-
 COMPARISONS = {
     "times mpi4py": dict.fromkeys(["untuned mpi4py", "mpi4py + imports", "numpy job"], "mpi4py"),
     "times its imports": {"numpy job": "mpi4py + imports", "torch job": "mpi4py + torch"},
@@ -46,14 +45,26 @@ class Launch:
 
     Attributes:
         command: arguments for Python; {folder} is an empty folder, {sign} the file in it that gets a line at the end.
-        tuned: whether it is given the settings that hpctrain makes for itself.
+        settings: environment variables that it is given, for a number of ranks.
     """
 
     command: Sequence[str]
-    tuned: bool
+    settings: Callable[[int], dict[str, str]]
 
 
-def barrier(imports: str = "", tuned: bool = True) -> Launch:
+def untuned(ranks: int) -> dict[str, str]:
+    """No settings: what a program comes to that nobody has thought about."""
+    return {}
+
+
+def tuned(ranks: int) -> dict[str, str]:
+    """What hpctrain sets for itself with so many ranks on this machine."""
+    environment: dict[str, str] = {}
+    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
+    return environment
+
+
+def barrier(imports: str = "", settings: Callable[[int], dict[str, str]] = tuned) -> Launch:
     """A program that only meets the other ranks."""
     program = f"""import sys
 {imports}
@@ -62,17 +73,17 @@ MPI.COMM_WORLD.Barrier()
 if MPI.COMM_WORLD.rank == 0:
     print("all here", file=open(sys.argv[1], "w"))
 """
-    return Launch(["-c", program, "{sign}"], tuned)
+    return Launch(["-c", program, "{sign}"], settings)
 
 
 def one_step(engine: str) -> Launch:
     """The built-in job, stopped after one step."""
     settings = [f"model.engine={engine}", "training.max_steps=1", "run.progress=none", "run.dir={folder}"]
-    return Launch(["-m", "hpctrain.train", *settings], tuned=False)
+    return Launch(["-m", "hpctrain.train", *settings], untuned)
 
 
 LAUNCHES: Mapping[str, Launch] = {
-    "untuned mpi4py": barrier(tuned=False),
+    "untuned mpi4py": barrier(settings=untuned),
     "mpi4py": barrier(),
     "mpi4py + imports": barrier(NUMPY_JOB_IMPORTS),
     "numpy job": one_step("numpy"),
@@ -109,12 +120,11 @@ def measure(ranks: int, repeats: int) -> list[Sample]:
 def launch_seconds(name: str, ranks: int) -> float:
     """Launch once, wait for the end, and return the seconds until the sign appeared."""
     launch = LAUNCHES[name]
-    settings = tuned_environment(ranks) if launch.tuned else {}
     with tempfile.TemporaryDirectory() as folder:
         sign = Path(folder) / "metrics.jsonl"
         command = [word.replace("{folder}", folder).replace("{sign}", str(sign)) for word in launch.command]
         started = time.perf_counter()
-        launched = start(command, ranks, settings, stdout=subprocess.DEVNULL)
+        launched = start(command, ranks, launch.settings(ranks), stdout=subprocess.DEVNULL)
         while launched.poll() is None and not _has_line(sign) and time.perf_counter() < started + LONGEST_SECONDS:
             time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - started
@@ -122,13 +132,6 @@ def launch_seconds(name: str, ranks: int) -> float:
         if not _has_line(sign):
             sys.exit(f"{name} ended and left no sign of having started")
     return seconds
-
-
-def tuned_environment(ranks: int) -> dict[str, str]:
-    """What hpctrain sets for itself with so many ranks on this machine."""
-    environment: dict[str, str] = {}
-    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
-    return environment
 
 
 def _has_line(file: Path) -> bool:

@@ -2,7 +2,8 @@
 
 The same model, data and optimizer (SGD) on one thread a rank: with hpctrain, with torch's DistributedDataParallel over
 Gloo (ddp), with one blocking MPI_Allreduce for each parameter (mpi_param), and without any communication (alone).
-Milliseconds of one step on the slowest rank. Contenders take turns, and ratios are taken inside a turn.
+Milliseconds of one step on the slowest rank. Contenders take turns, and ratios are taken inside a turn. After the last
+step all who communicate have the same loss to 1e-5: the run fails otherwise.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ Table = Sequence[Sequence[str]]  # the header first; every line as long as the h
 
 
 def tabulate(rows: Sequence[Row], comparisons: Sequence[str], unit: str) -> Table:
-    """One line for each row; times in `unit`, "ms" or "s". The table of no rows is its header."""
-    cases = list(rows[0].case) if rows else []
-    header = [*cases, "contender", f"median {unit}", "quartiles", *comparisons, ""]
-    return [header, *(_line(row, comparisons, unit) for row in rows)]
+    """One line for each row; times in `unit`, "ms" or "s". A column that nobody has an entry in is left out."""
+    header = [*rows[0].case, "contender", f"median {unit}", "quartiles", *comparisons, "place"]
+    columns = zip(header, *(_line(row, comparisons, unit) for row in rows), strict=True)
+    return list(zip(*(column for column in columns if any(column[1:])), strict=True))
 
 
 def aligned(table: Table) -> str:

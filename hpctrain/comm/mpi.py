@@ -30,6 +30,12 @@ def start() -> None:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
 
 
+def finish() -> None:
+    """End MPI, where it was started and has not been ended. All ranks."""
+    if MPI.Is_initialized() and not MPI.Is_finalized():
+        MPI.Finalize()
+
+
 @cache
 def _world_key() -> int:
     """The key under which our duplicate of COMM_WORLD hangs on COMM_WORLD itself, as MPI means libraries to do it.

@@ -38,7 +38,7 @@ class Op(Enum):
 
     def finish(self, buffer: np.ndarray, size: int) -> None:
         """What is left to do after all ranks' numbers are combined: divide by the number of ranks for MEAN."""
-        if self is Op.MEAN:
+        if self is Op.MEAN and size > 1:
             if buffer.dtype.kind not in "fc":
                 raise CommunicationError(f'op="mean" needs real or complex numbers, and the array is {buffer.dtype}')
             buffer /= size

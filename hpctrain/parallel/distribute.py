@@ -94,7 +94,7 @@ class _Distributed:
             self._plan.group.broadcast(array)
 
     def _average(self) -> None:
-        self._trainable.collect(1 / self._plan.group.size)
+        self._trainable.collect()
         self._plan.gradient_sync.finish(self._trainable.buckets)
         if self._read_gradients:
             self._plan.gradient_sync.share(self._trainable.buckets)

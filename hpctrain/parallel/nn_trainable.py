@@ -24,7 +24,7 @@ class NnTrainable:
         like = self._parameters[slots[0].index].value
         library = library_of(like)
         weights = library.empty(like, slots[-1].stop)
-        wire = library.empty(like, len(weights) + len(slots))
+        wire = library.empty(like, len(weights))
         for slot in slots:
             parameter = self._parameters[slot.index]
             for flat, name in ((weights, "value"), (wire, "gradient")):
@@ -42,13 +42,8 @@ class NnTrainable:
         """None."""
         return []
 
-    def collect(self, scale: float) -> None:
-        """The gradients are there; scale them, and mark all: every layer of such a model takes part."""
-        for bucket in self.buckets:
-            bucket.wire[len(bucket.weights) :] = 1
-            if scale != 1:
-                wire = bucket.wire
-                wire *= scale
+    def collect(self) -> None:
+        """The gradients are there. Marks are not needed: every layer of such a model takes part."""
 
     def hand_back(self) -> None:
         """Gradients are views of the buckets."""

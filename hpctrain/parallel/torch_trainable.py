@@ -12,40 +12,56 @@ from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.trainable import Bucket
 
 
+LARGE_BYTES = 2**20
+"""A gradient of this size travels from where autograd made it; smaller ones are copied together, to travel as one."""
+
+
 class TorchTrainable:
     """Implements `Trainable` for torch.nn.Module.
 
     The weights are moved into flat buckets, of which the parameters become views; parameters that are not trained stay
-    where they are. Gradients are copied into the buckets as they come, and `p.grad` then is a view too. Moving the
-    model to another device or dtype afterwards would leave the buckets behind, so that must be done before.
+    where they are. Small gradients are copied into the wires, and `p.grad` then is a view too. Moving the model to
+    another device or dtype afterwards would leave the buckets behind, so that must be done before.
     """
 
     def __init__(self, model: torch.nn.Module, bucket_bytes: int) -> None:
         self._model = model
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if not self._parameters:
+        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        if not named:
             raise ModelError("the model has no parameter that requires a gradient: there is nothing to train")
-        entries = [
-            Entry(name, parameter.numel(), parameter.element_size(), f"{parameter.dtype} on {parameter.device}")
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad
+        self._parameters = [parameter for _, parameter in named]
+        entries = [Entry(name, p.numel(), p.element_size(), f"{p.dtype} on {p.device}") for name, p in named]
+        cuts = cut_buckets(entries, bucket_bytes)
+        small = [slots for slots in cuts if not self._is_large(slots)] or [[]]  # the marks always have a message
+        self._large = [(cut[0].index, Bucket(self._move_weights(cut), None)) for cut in cuts if self._is_large(cut)]
+        self._small = [(slots, self._bucket(slots, num_marks=0)) for slots in small[:-1]]
+        self._small.append((small[-1], self._bucket(small[-1], num_marks=len(named))))
+        carrier = self._small[-1][1]
+        self._marks = carrier.wire[len(carrier.weights) :]
+        self.buckets: Sequence[Bucket] = [bucket for _, bucket in [*self._large, *self._small]]
+        self._views = [
+            (slot.index, bucket.wire[slot.start : slot.stop].view(self._parameters[slot.index].shape))
+            for slots, bucket in self._small
+            for slot in slots
         ]
-        self._slots = cut_buckets(entries, bucket_bytes)
-        self.buckets: Sequence[Bucket] = [self._fill_bucket(slots) for slots in self._slots]
-        self._views = [self._gradient_views(*pair) for pair in zip(self._slots, self.buckets, strict=True)]
 
-    def _fill_bucket(self, slots: Sequence[Slot]) -> Bucket:
+    def _is_large(self, slots: Sequence[Slot]) -> bool:
         first = self._parameters[slots[0].index]
-        weights = torch.empty(slots[-1].stop, dtype=first.dtype, device=first.device)
+        return len(slots) == 1 and first.numel() * first.element_size() >= LARGE_BYTES
+
+    def _bucket(self, slots: Sequence[Slot], num_marks: int) -> Bucket:
+        weights = self._move_weights(slots)
+        return Bucket(weights, weights.new_zeros(len(weights) + num_marks))
+
+    def _move_weights(self, slots: Sequence[Slot]) -> torch.Tensor:
+        like = self._parameters[slots[0].index if slots else 0].detach()
+        weights = like.new_empty(slots[-1].stop if slots else 0)
         for slot in slots:
             parameter = self._parameters[slot.index]
             view = weights[slot.start : slot.stop].view(parameter.shape)
             view.copy_(parameter.detach())
             parameter.data = view
-        return Bucket(weights, torch.zeros(len(weights) + len(slots), dtype=first.dtype, device=first.device))
-
-    def _gradient_views(self, slots: Sequence[Slot], bucket: Bucket) -> list[torch.Tensor]:
-        return [bucket.wire[slot.start : slot.stop].view(self._parameters[slot.index].shape) for slot in slots]
+        return weights
 
     def untrained(self) -> Sequence[torch.Tensor]:
         """The module's buffers and frozen parameters."""
@@ -58,26 +74,30 @@ class TorchTrainable:
         return [buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()]
 
     @torch.no_grad()
-    def collect(self, scale: float) -> None:
-        """Copy gradients that autograd made elsewhere; those that are views already are scaled in place."""
-        for slots, bucket, views in zip(self._slots, self.buckets, self._views, strict=True):
-            marks = bucket.wire[len(bucket.weights) :]
-            marks.copy_(torch.tensor([self._parameters[slot.index].grad is not None for slot in slots]))
-            for slot, view in zip(slots, views, strict=True):
-                gradient = self._parameters[slot.index].grad
-                if gradient is None:
-                    view.zero_()
-                elif gradient.is_sparse:
-                    view.copy_(gradient.to_dense()).mul_(scale)
-                else:
-                    torch.mul(gradient, scale, out=view)
+    def collect(self) -> None:
+        """Small gradients are copied, unless they are there already; large ones stay where they are."""
+        self._marks.copy_(torch.tensor([parameter.grad is not None for parameter in self._parameters]))
+        for index, view in self._views:
+            gradient = self._parameters[index].grad
+            if gradient is None:
+                view.zero_()
+            elif gradient is not view:
+                view.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+        for index, bucket in self._large:
+            parameter = self._parameters[index]
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradient = gradient.to_dense() if gradient.is_sparse else gradient
+            parameter.grad = gradient.contiguous()
+            bucket.wire = parameter.grad.view(-1)
 
     def hand_back(self) -> None:
-        """Point every `p.grad` into its bucket, or to None."""
-        for slots, bucket, views in zip(self._slots, self.buckets, self._views, strict=True):
-            marked = (bucket.wire[len(bucket.weights) :] > 0).tolist()
-            for slot, view, has_gradient in zip(slots, views, marked, strict=True):
-                self._parameters[slot.index].grad = view if has_gradient else None
+        """Point every small `p.grad` into its wire; one that no rank has marked becomes None."""
+        marked = (self._marks > 0).tolist()
+        for index, view in self._views:
+            self._parameters[index].grad = view if marked[index] else None
+        for index, _ in self._large:
+            if not marked[index]:
+                self._parameters[index].grad = None
 
     def leave_updates_to_others(self, optimizer: torch.optim.Optimizer) -> None:
         """Take every `p.grad` away just before a step: torch's optimizers pass such parameters over."""

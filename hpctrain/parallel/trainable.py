@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bucket:
     """Parameters of one dtype and device that travel together.
 
     Attributes:
         weights: 1-D array of the model's library; the model's own weights are views of it.
-        wire: 1-D array, `len(weights)` gradients followed by one mark for each parameter: above 0 where some rank has
-            a gradient for it. Gradients and marks travel as one message.
+        wire: 1-D array, `len(weights)` gradients, in one bucket of a model followed by one mark for each of its
+            parameters: above 0 where some rank has a gradient for it. Gradients and marks travel as one message.
     """
 
     weights: Any
@@ -37,8 +37,8 @@ class Trainable(Protocol):
     def statistics(self) -> Sequence[Any]:
         """Running statistics: those of `untrained` that every rank changes by what it saw of a batch."""
 
-    def collect(self, scale: float) -> None:
-        """Make every `wire` hold this rank's gradients times `scale`, and its marks."""
+    def collect(self) -> None:
+        """Make the wires hold this rank's gradients and marks."""
 
     def hand_back(self) -> None:
         """Make the model's gradients those of the buckets; a parameter that no rank has marked gets none."""

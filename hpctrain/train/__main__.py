@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from hpctrain.errors import HpctrainError, Preempted
 from hpctrain.job.command_line import Request, parse
 from hpctrain.launch.environment import discover
+from hpctrain.launch.process import keep_freed_memory, leave
 
 if TYPE_CHECKING:
     from hpctrain.job.settings import Job
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error, speaks)
     if request.help or request.version:
         if speaks:
-            print(_information(request))
+            with contextlib.suppress(BrokenPipeError):  # who reads on in `| head` has read enough
+                print(_information(request), flush=True)
         return 0
     return _train(request, speaks)
 
@@ -66,6 +69,7 @@ def _train(request: Request, speaks: bool) -> int:
     from hpctrain.resilience.fatal import end_world
     from hpctrain.train.run import Session, run_job
 
+    keep_freed_memory()
     session = Session(job, world)
     try:
         status = run_job(session)
@@ -106,4 +110,4 @@ def _close(session: Session, error: BaseException) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

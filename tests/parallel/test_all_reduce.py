@@ -7,6 +7,7 @@ import pytest
 
 from hpctrain import Group, Op
 from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.collectives.all_reduce.native import PIECE_BYTES
 from hpctrain.comm.solo import Solo
 from hpctrain.errors import CommunicationError
 
@@ -58,6 +59,12 @@ def test_every_rank_ends_with_the_same_bits(group: Group) -> None:
             array = np.random.default_rng(group.rank).normal(size=length).astype(np.float32)
             group.all_reduce(array, algorithm=name)
             assert len(set(group.comm.gather_objects(array.tobytes()))) == 1, name
+
+
+def test_more_than_one_piece_of_the_native_one(group: Group) -> None:
+    array = np.arange(PIECE_BYTES // 8 + 5, dtype=np.float64).reshape(-1, 1)
+    group.all_reduce(array, "mean")
+    np.testing.assert_array_equal(array[:, 0], np.arange(len(array)))
 
 
 def test_half_precision_sums_in_single(group: Group) -> None:

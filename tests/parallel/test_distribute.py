@@ -11,6 +11,7 @@ import torch
 import hpctrain
 from hpctrain import Group
 from hpctrain.layout.blocks import block
+from hpctrain.parallel import torch_trainable
 
 SAMPLES = 24  # of a global batch; not divided by 5, but by every world size of the tests
 STRATEGIES = ["all_reduce", "central"]
@@ -58,10 +59,18 @@ def check_equal(group: Group, model: torch.nn.Module, expected: list[torch.Tenso
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("optimizer_name", list(OPTIMIZERS))
 @pytest.mark.parametrize("read_gradients", [True, False])
-@pytest.mark.parametrize("bucket_bytes", [1, 10**6])
+@pytest.mark.parametrize("bucket_bytes", [1, 200, 10**6])
+@pytest.mark.parametrize("large_bytes", [1, 60, 2**20])  # none, some and all gradients are copied
 def test_steps_equal_serial_steps(
-    group: Group, strategy: str, optimizer_name: str, read_gradients: bool, bucket_bytes: int
+    group: Group,
+    strategy: str,
+    optimizer_name: str,
+    read_gradients: bool,
+    bucket_bytes: int,
+    large_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch_trainable, "LARGE_BYTES", large_bytes)
     model = make_model(seed=group.rank)  # only rank 0 has the right weights to start from
     optimizer = OPTIMIZERS[optimizer_name](model.parameters())
     model, optimizer = hpctrain.distribute(
@@ -165,13 +174,18 @@ class Branching(torch.nn.Module):
 
 
 @pytest.mark.parametrize("read_gradients", [True, False])
-def test_parameters_that_only_some_ranks_use(group: Group, read_gradients: bool) -> None:
+@pytest.mark.parametrize("large_bytes", [1, 2**20])
+def test_parameters_that_only_some_ranks_use(
+    group: Group, read_gradients: bool, large_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Used on some ranks: the mean counts the others as 0. Used on none: no gradient, so no weight decay either."""
+    monkeypatch.setattr(torch_trainable, "LARGE_BYTES", large_bytes)
     torch.manual_seed(0)
     model = Branching()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=read_gradients)
+    settings = {"read_gradients": read_gradients, "bucket_bytes": large_bytes}
+    model, optimizer = hpctrain.distribute(model, optimizer, group=group, **settings)
     inputs, targets = global_batch(0)
     loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(group.rank == 0)), targets)
     loss.backward()

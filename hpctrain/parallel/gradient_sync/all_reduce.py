@@ -1,4 +1,4 @@
-"""Synchronous all-reduce: every rank gets the sum of all gradients, and updates all weights itself.
+"""Synchronous all-reduce: every rank gets the mean of all gradients, and updates all weights itself.
 
 Bytes sent per rank and step: 2 (p-1)/p of the gradients, with the ring or the library's best.
 """
@@ -22,9 +22,9 @@ class AllReduceGradients:
         self.description = f"all_reduce ({self._algorithm})"
 
     def finish(self, buckets: Sequence[Bucket]) -> None:
-        """Sum every wire over all ranks."""
+        """Average every wire over all ranks."""
         for bucket in buckets:
-            self._group.all_reduce(bucket.wire, Op.SUM, self._algorithm)
+            self._group.all_reduce(bucket.wire, Op.MEAN, self._algorithm)
 
     def share(self, buckets: Sequence[Bucket]) -> None:
-        """Every rank has the sums already."""
+        """Every rank has the means already."""

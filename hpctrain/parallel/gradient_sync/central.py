@@ -17,7 +17,7 @@ from hpctrain.parallel.trainable import Bucket
 
 
 class CentralGradients:
-    """Implements `GradientSync`: after `finish` rank 0 holds the sums, and the others what they handed in."""
+    """Implements `GradientSync`: after `finish` rank 0 holds the means, and the others what they handed in."""
 
     description = "central (rank 0 updates)"
 
@@ -38,9 +38,10 @@ class CentralGradients:
         incoming = np.empty_like(wire)
         for other in range(1, comm.size):
             comm.recv(incoming, other)
-            Op.SUM.combine(wire, incoming)
+            Op.MEAN.combine(wire, incoming)
+        Op.MEAN.finish(wire, comm.size)
 
     def share(self, buckets: Sequence[Bucket]) -> None:
-        """Broadcast the sums, for those who want to read them."""
+        """Broadcast the means, for those who want to read them."""
         for bucket in buckets:
             self._group.broadcast(bucket.wire)

@@ -1,0 +1,42 @@
+"""The process itself: how it keeps its memory, and how it ends."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import sys
+from typing import NoReturn
+
+# glibc's malloc.h. The names are theirs.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next allocation, instead of returning it to the system.
+
+    Every step frees its large arrays and asks for the same again; page after page would be taken back, given out and
+    cleared anew, a tenth of a step and more. Does nothing where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code, in order but at once. All ranks.
+
+    What asked to be called at exit is called, output is written out and MPI is ended; but the interpreter is not taken
+    apart object by object, which after an import of torch takes seconds when ranks share cores.
+    """
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if mpi := sys.modules.get("hpctrain.comm.mpi"):
+        mpi.finish()
+    os._exit(code)
