@@ -163,6 +163,11 @@ def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: environ[name] for name in _RECORDED if name in environ}
 
 
+def slurm_job_id(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The number of the Slurm job that this process is part of, if it is."""
+    return environ.get("SLURM_JOB_ID")
+
+
 def without_launcher(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for a child process that is to be a world of its own."""
     return {name: value for name, value in environ.items() if not name.startswith(_LAUNCHER_PREFIXES)}

@@ -52,10 +52,8 @@ def check_world(launcher: Launcher, comm_size: int, library: str) -> None:
 
 def _way_out(launcher: Launcher, library: str) -> str:
     if launcher.name == "srun":
-        return (
-            "Tell srun which MPI it starts: --mpi=pmix for Open MPI, --mpi=pmi2 for MPICH and Intel MPI "
-            "(srun --mpi=list shows what this Slurm knows)"
-        )
+        interface = "pmix" if library.startswith("Open MPI") else "pmi2"
+        return f"Tell srun which MPI it starts: srun --mpi={interface} (srun --mpi=list shows what this Slurm knows)"
     if launcher.name == "torchrun":
         return "torchrun starts no MPI: use mpirun or srun"
     own = Path(sys.prefix) / "bin" / "mpiexec"

@@ -11,7 +11,6 @@ from hpctrain.errors import ModelError
 from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.trainable import Bucket
 
-
 LARGE_BYTES = 2**20
 """A gradient of this size travels from where autograd made it; smaller ones are copied together, to travel as one."""
 

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from hpctrain.data.loader import Loader
-from hpctrain.data.open import OpenedData, open_data
+from hpctrain.data.open import open_data
 from hpctrain.data.ranks import Ranks
 from hpctrain.job.settings import Job
 from hpctrain.launch.age import process_age_seconds
+from hpctrain.launch.environment import slurm_job_id
 from hpctrain.launch.facts import environment_facts
 from hpctrain.launch.run_dir import RunDir, write_json
 from hpctrain.launch.world import World
@@ -27,7 +28,6 @@ from hpctrain.train.callbacks.metrics import Metrics
 from hpctrain.train.callbacks.progress import progress
 from hpctrain.train.callbacks.trace import Trace, trace_json
 from hpctrain.train.clock import Clock
-from hpctrain.train.engine import Engine
 from hpctrain.train.engines import build_engine
 from hpctrain.train.ledger import weights_sha256
 from hpctrain.train.resume import check_position, find_checkpoint
@@ -48,49 +48,28 @@ class Session:
 
 def run_job(session: Session) -> str:
     """Run the job to its end; returns the status of the summary. All ranks."""
-    job, group = session.job, session.world.group
+    group = session.world.group
     with StopRequest() as stop:
         run_dir = session.run_dir = _open_run_dir(session)
-        data = open_data(
-            job.data,
-            dtype=job.training.dtype,
-            rank=group.rank,
-            size=group.size,
-            gather=group.comm.gather_objects,
-            regression=job.training.loss == "mse",
-        )
-        # Ranks take differently long to import torch: one that fails waits for the others, and all fail together.
-        ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
-        engine = ranks.each(lambda: build_engine(job, data, group))
-        plan = Plan.build(
-            group,
-            strategy=job.parallel.strategy,
-            data=job.parallel.data,
-            algorithm=job.comm.algorithm,
-            accumulate_batches=job.training.accumulate,
-            bucket_bytes=job.comm.bucket_bytes,
-        )
-        distribute(engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm)
-        group.barrier()  # so that the timelines of all ranks start together
-        trace = Trace(time.perf_counter()) if job.run.trace else None
-        trainer = _trainer(job, data, engine, plan, run_dir, stop, Clock(group.traffic, trace))
-        notes = _resume(job, trainer, run_dir)
+        trace = Trace(time.perf_counter()) if session.job.run.trace else None
+        trainer = _trainer(session, run_dir, stop, Clock(group.traffic, trace))
+        notes = _resume(session.job, trainer, run_dir)
         session.callbacks = trainer.callbacks = _callbacks(session, run_dir)
-        info = _info(session, trainer, notes)
+        info = _info(session, run_dir, trainer, notes)
         for callback in trainer.callbacks:
             callback.on_start(info)
         log.info("%s; startup %.2f s", info, info.startup_seconds)
         status = trainer.run()
         summary = {"status": status, **_summary(trainer, session.world, info)}
-    if trace is not None:
-        _write_trace(trace, session, run_dir)
-    if group.rank == 0:
-        write_json(run_dir.summary, summary)
-    for callback in trainer.callbacks:
-        callback.on_end(summary)
-    group.comm.idle_barrier()
-    log.info("%s after step %d", status, trainer.step)
-    return status
+        if trace is not None:
+            _write_trace(trace, session, run_dir)
+        if group.rank == 0:
+            write_json(run_dir.summary, summary)
+        for callback in trainer.callbacks:
+            callback.on_end(summary)
+        group.comm.idle_barrier()
+        log.info("%s after step %d", status, trainer.step)
+        return status
 
 
 def _open_run_dir(session: Session) -> RunDir:
@@ -107,13 +86,33 @@ def _open_run_dir(session: Session) -> RunDir:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.info("rank %d of %d on %s", group.rank, group.size, socket.gethostname())
+    group.barrier()  # so that the timelines of all ranks start together
     return run_dir
 
 
-def _trainer(
-    job: Job, data: OpenedData, engine: Engine, plan: Plan, run_dir: RunDir, stop: StopRequest, clock: Clock
-) -> Trainer:
-    group = plan.group
+def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock) -> Trainer:
+    """Open the data, make the model, and hang the plan on it."""
+    job, group = session.job, session.world.group
+    ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
+    data = open_data(
+        job.data,
+        dtype=job.training.dtype,
+        rank=ranks.rank,
+        size=ranks.size,
+        gather=ranks.gather,
+        regression=job.training.loss == "mse",
+    )
+    # Ranks take differently long to import torch: one that fails waits for the others, and all fail together.
+    engine = ranks.each(lambda: build_engine(job, data, group))
+    plan = Plan.build(
+        group,
+        strategy=job.parallel.strategy,
+        data=job.parallel.data,
+        algorithm=job.comm.algorithm,
+        accumulate_batches=job.training.accumulate,
+        bucket_bytes=job.comm.bucket_bytes,
+    )
+    distribute(engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm)
     batch_size = job.training.batch_per_rank * group.size or job.training.batch_size
     loader = partial(
         Loader,
@@ -133,7 +132,7 @@ def _trainer(
         test_loader=loader(data.test) if data.test else None,
         batch_size=batch_size,
         checkpoints=run_dir.checkpoints,
-        stop_asked=lambda: bool(stop),
+        stop_signal=lambda: stop.signal.name if stop.signal else None,
         clock=clock,
     )
 
@@ -150,25 +149,25 @@ def _resume(job: Job, trainer: Trainer, run_dir: RunDir) -> tuple[str, ...]:
 
 
 def _callbacks(session: Session, run_dir: RunDir) -> Sequence[Callback]:
-    """Rank 0 watches. The console comes last: what the others have to note stands before its closing table."""
+    """Rank 0 watches. Curves come last: who was asked to stop may not have the second that they take."""
     if session.world.group.rank:
         return ()
     run = session.job.run
     console = progress(run.progress, run.log_every)
     metrics = Metrics(run_dir.metrics, run.log_every)
-    return (metrics, Curves(run_dir.metrics, run_dir.curves, note=console.on_note), console)
+    return (metrics, console, Curves(run_dir.metrics, run_dir.curves, note=console.on_note))
 
 
-def _info(session: Session, trainer: Trainer, notes: tuple[str, ...]) -> RunInfo:
+def _info(session: Session, run_dir: RunDir, trainer: Trainer, notes: tuple[str, ...]) -> RunInfo:
     job, world = session.job, session.world
     kind = job.model.factory or job.model.kind
-    assert session.run_dir is not None
     return RunInfo(
         name=job.run.name,
-        run_dir=session.run_dir.path,
+        run_dir=run_dir.path,
         world_size=world.group.size,
         num_nodes=world.group.num_nodes,
         threads=world.threads,
+        launcher=world.launcher.name + (f", Slurm job {job_id}" if (job_id := slurm_job_id()) else ""),
         library=world.group.comm.library,
         device=trainer.engine.device,
         strategy=trainer.plan.gradient_sync.description,

@@ -35,7 +35,7 @@ class Trainer:
         train_loader, test_loader: its batches; no test data: None.
         batch_size: of the global batch.
         checkpoints: where checkpoints go.
-        stop_asked: whether this rank was asked to stop.
+        stop_signal: name of the signal by which this rank was asked to stop; None: it was not.
         callbacks: who watches; none but on rank 0.
         step: steps done.
     """
@@ -48,7 +48,7 @@ class Trainer:
     test_loader: Loader | None
     batch_size: int
     checkpoints: Path
-    stop_asked: Callable[[], bool]
+    stop_signal: Callable[[], str | None]
     clock: Clock
     callbacks: Sequence[Callback] = ()
     step: int = field(default=0, init=False)
@@ -111,17 +111,24 @@ class Trainer:
         rate = learning_rate(
             self.job.schedule, self.job.optimizer.lr, self.step, self.total_steps, self.plan.group.size
         )
-        agreed = train_step(
-            self.engine, self.plan, batch, rate, self.clock, stop=self.stop_asked(), save=self._save_is_due_by_time()
-        )
+        stop, save = self.stop_signal() is not None, self._save_is_due_by_time()
+        agreed = train_step(self.engine, self.plan, batch, rate, self.clock, stop=stop, save=save)
         if not agreed.is_finite:
             self._handle_non_finite(batch)
         self.step += 1
         self._record(batch, agreed.sums, rate)
+        if agreed.stop:
+            self._note_stop()
         every = self.job.checkpoint.every_steps
         if agreed.save or agreed.stop or (every and self.step % every == 0):
             self._save()
         return agreed.stop
+
+    def _note_stop(self) -> None:
+        names = self.plan.group.comm.gather_objects(self.stop_signal())
+        asked = {name: [rank for rank, other in enumerate(names) if other == name] for name in names if name}
+        words = " and ".join(f"{name} (rank {', '.join(map(str, ranks))})" for name, ranks in asked.items())
+        self._tell(lambda callback: callback.on_note(f"asked to stop by {words}: stops after step {self.step}"))
 
     def _handle_non_finite(self, batch: Batch) -> None:
         error = name_non_finite(self.engine, self.plan, batch, self.step + 1)

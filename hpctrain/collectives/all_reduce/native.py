@@ -13,7 +13,6 @@ from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 
-
 PIECE_BYTES = 2 * 2**20
 
 

@@ -17,6 +17,7 @@ class RunInfo:
     world_size: int
     num_nodes: int
     threads: int  # per rank
+    launcher: str  # what started the ranks, e.g. "mpirun (Open MPI)", "srun, Slurm job 9", "none"
     library: str  # the communication library, e.g. "Open MPI 5.0.11", or "none (one process)"
     device: str  # e.g. "cpu", "cuda:0 (NVIDIA H100)"
     strategy: str  # e.g. "all_reduce (native)"

@@ -94,6 +94,7 @@ def header(info: RunInfo) -> Rows:
     """The rows of the header: who runs what on what, and where it is kept."""
     nodes, threads = formatting.count(info.num_nodes, "node"), formatting.count(info.threads, "thread")
     yield "ranks", f"{info.world_size:,} on {nodes}, {threads} each"
+    yield "launcher", info.launcher
     yield "MPI", info.library
     yield "device", info.device
     yield "strategy", info.strategy

@@ -37,7 +37,7 @@ def test_launchers_and_libraries(name: str, library: str, fits: bool) -> None:
 @pytest.mark.parametrize(
     ("started_by", "message"),
     [
-        (launcher("srun"), "srun started 8 processes, and MPICH 5.0.2 sees a world of 1 in each.*--mpi=pmi2 for MPICH"),
+        (launcher("srun"), "srun started 8 processes, and MPICH 5.0.2 sees a world of 1 in each.*--mpi=pmi2"),
         (launcher("torchrun", 2), "torchrun started 2 processes.*torchrun starts no MPI: use mpirun or srun"),
         (launcher("PMIx", None, 5), "PMIx started at least 6 processes.*use the mpiexec of MPICH 5.0.2"),
     ],

@@ -20,6 +20,7 @@ INFO = RunInfo(
     world_size=8,
     num_nodes=1,
     threads=1,
+    launcher="mpirun (Open MPI)",
     library="Open MPI 5.0.11",
     device="cpu",
     strategy="all_reduce (native)",

@@ -13,7 +13,7 @@ import pytest
 from hpctrain.train.callbacks.callback import RunInfo
 from hpctrain.train.callbacks.curves import Curves, draw
 
-INFO = RunInfo("job", Path("runs"), 2, 1, 1, "MPI", "cpu", "all_reduce", "cnn", 10, "d", 64, 5, 25, 0, 1.0, ())
+INFO = RunInfo("job", Path("runs"), 2, 1, 1, "none", "MPI", "cpu", "all_reduce", "cnn", 10, "d", 64, 5, 25, 0, 1.0, ())
 
 
 def step(number: int, **changes: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hpctrain.errors import HpctrainError
 from hpctrain.train.callbacks.callback import EvaluationRecord, RunInfo, StepRecord
 from hpctrain.train.callbacks.metrics import Metrics, read_metrics
 
-INFO = RunInfo("job", Path("runs"), 2, 1, 1, "MPI", "cpu", "s", "m", 10, "d", 64, 5, 25, 0, 1.0, ())
+INFO = RunInfo("job", Path("runs"), 2, 1, 1, "none", "MPI", "cpu", "s", "m", 10, "d", 64, 5, 25, 0, 1.0, ())
 
 
 def step(number: int, loss: float = 0.5, accuracy: float | None = 0.25) -> StepRecord:
