@@ -53,7 +53,7 @@ test-system: $(TEST_READY) .venv-mpich/.ready  ## real launches of real commands
 	$(IN_VENV) python -m pytest tests/system
 
 test-gpu: $(TEST_READY)  ## the tests that need an NVIDIA GPU
-	$(IN_VENV) python -m pytest -m gpu tests/unit tests/system
+	$(IN_VENV) python -m pytest -m gpu tests/gpu
 
 check: $(TEST_READY)  ## style, types, rules of the house
 	$(IN_VENV) ruff check .

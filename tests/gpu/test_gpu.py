@@ -12,6 +12,8 @@ import pytest
 
 import hpctrain
 
+pytestmark = pytest.mark.gpu
+
 
 def has_cuda() -> bool:
     try:

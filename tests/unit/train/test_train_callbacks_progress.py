@@ -25,7 +25,7 @@ from hpctrain.train.callbacks.progress_bar import ProgressBar
 from hpctrain.train.callbacks.progress_lines import ProgressLines
 
 INFO = RunInfo(
-    "job", Path("runs"), 2, 1, 1, "none", "MPI", "cpu", "all_reduce", "mlp", 10, "digits", 64, 1, 100, 0, 1.0, ("noted",)
+    "job", Path("runs"), 2, 1, 1, "none", "MPI", "cpu", "all_reduce", "mlp", 10, "d", 64, 1, 100, 0, 1.0, ("noted",)
 )  # fmt: skip
 SECONDS = {"compute": 0.5, "communication": 0.5}
 
