@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_refusal(command), file=sys.stderr)
         return InputError.exit_code
     sys.argv = [f"hpctrain {command}", *rest]
+    if sys.path[0] != "":
+        sys.path.insert(0, "")  # as `python -m` has it: model.factory finds modules of the working directory
     runpy.run_module(f"hpctrain.{command}", run_name="__main__", alter_sys=True)
     return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
-import os
 import sys
 from typing import NoReturn
 
@@ -31,7 +30,8 @@ def leave(code: int) -> NoReturn:
     """End the process with an exit code, in order but at once. All ranks.
 
     What asked to be called at exit is called, output is written out and MPI is ended; but the interpreter is not taken
-    apart object by object, which after an import of torch takes seconds when ranks share cores.
+    apart object by object, which after an import of torch takes seconds when ranks share cores. The end is C's `exit`
+    and not `_exit`: without the former's last words, MPICH's launcher takes the process for a crashed one.
     """
     atexit._run_exitfuncs()
     logging.shutdown()
@@ -39,4 +39,5 @@ def leave(code: int) -> NoReturn:
     sys.stderr.flush()
     if mpi := sys.modules.get("hpctrain.comm.mpi"):
         mpi.finish()
-    os._exit(code)
+    ctypes.PyDLL(None).exit(code)
+    raise SystemExit(code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hpctrain.launch.cores import set_threads, share_of_cores, usable_cores
 from hpctrain.launch.environment import Launcher, discover, prepare, remember_threads
 from hpctrain.launch.trap import check_library, check_world
+from hpctrain.resilience.fatal import end_world_on_exceptions
 
 if TYPE_CHECKING:
     from hpctrain.collectives.group import Group
@@ -57,6 +58,10 @@ def init() -> Group:
     """Join the other ranks of this job; returns the group of all of them.
 
     Works under mpirun, srun and other launchers, and alone, as a world of one. All ranks must call. Calling again finds
-    the same ranks. Raises EnvironmentProblem where the launcher and MPI do not fit together.
+    the same ranks. From then on an exception that nobody catches on one rank ends all of them: the others would wait
+    for it for ever. Raises EnvironmentProblem where the launcher and MPI do not fit together.
     """
-    return join().group
+    world = join()
+    if world.launcher.launched:
+        end_world_on_exceptions(world.group.comm)
+    return world.group

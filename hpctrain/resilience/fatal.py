@@ -7,10 +7,13 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
-from hpctrain.comm.communicator import Communicator
 from hpctrain.errors import HpctrainError, InputError
+
+if TYPE_CHECKING:
+    from hpctrain.comm.communicator import Communicator
 
 # A mistake in the input is mostly seen by all ranks at once. Rank 0 then speaks for all; the others wait so long
 # for it to end them, and speak only if it has seen nothing wrong.
@@ -45,6 +48,15 @@ def end_world(error: BaseException, comm: Communicator, log: Path | None) -> NoR
     sys.stderr.write(describe(error, comm, log if written else None) + "\n")
     sys.stderr.flush()
     comm.abort(exit_code(error))
+
+
+def end_world_on_exceptions(comm: Communicator) -> None:
+    """Have an exception that nobody catches end every rank, as `end_world` does, with its traceback printed."""
+
+    def end(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
+        end_world(error, comm, None)
+
+    sys.excepthook = end
 
 
 def _append(path: Path, text: str) -> bool:

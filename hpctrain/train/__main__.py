@@ -12,6 +12,7 @@ from hpctrain.errors import HpctrainError, Preempted
 from hpctrain.job.command_line import Request, parse
 from hpctrain.launch.environment import discover
 from hpctrain.launch.process import keep_freed_memory, leave
+from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0, end_world
 
 if TYPE_CHECKING:
     from hpctrain.job.settings import Job
@@ -47,8 +48,6 @@ def _refuse(error: HpctrainError, speaks: bool) -> int:
     if speaks:
         print(f"hpctrain: {error}", file=sys.stderr, flush=True)
     else:
-        from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0
-
         time.sleep(SECONDS_FOR_RANK_0)  # a launcher ends all ranks when the first has failed: let rank 0 speak
     return error.exit_code
 
@@ -66,7 +65,6 @@ def _train(request: Request, speaks: bool) -> int:
         if refused is not None:
             return _refuse(refused, world.group.rank == 0)
     assert not isinstance(job, HpctrainError)
-    from hpctrain.resilience.fatal import end_world
     from hpctrain.train.run import Session, run_job
 
     keep_freed_memory()

@@ -34,7 +34,7 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
     )
     model = model.to(_torch_device(job, group, torch.cuda.device_count() if torch.cuda.is_available() else 0))
     optimizer = build_torch_optimizer(job.optimizer, (p for p in model.parameters() if p.requires_grad))
-    return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed, rank=group.rank)
+    return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed)
 
 
 def _torch_device(job: Job, group: Group, num_gpus: int) -> str:

@@ -35,14 +35,11 @@ LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "mse": mean_square
 class TorchEngine:
     """Implements `Engine`."""
 
-    def __init__(
-        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *, loss: str, seed: int, rank: int
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *, loss: str, seed: int) -> None:
         self.model = model
         self.optimizer = optimizer
         self._loss = LOSSES[loss]
         self._seed = seed
-        self._rank = rank
         self._torch_device = next(model.parameters()).device
 
     @property
@@ -68,9 +65,9 @@ class TorchEngine:
         return Sums(float(loss.detach()), correct, len(batch))
 
     def _key_random_numbers(self, batch: Batch) -> None:
-        """Dropout is keyed by sample; other random layers of somebody's model at least by step and rank."""
+        """Dropout is keyed by sample; other random layers of somebody's model by the first sample that they see."""
         key_dropout(self.model, batch.epoch, batch.ids)
-        torch.manual_seed(hash((self._seed, batch.epoch, batch.index, self._rank)))
+        torch.manual_seed(hash((self._seed, batch.epoch, int(batch.ids[0]))))
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> Sums:

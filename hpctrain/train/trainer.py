@@ -81,6 +81,7 @@ class Trainer:
         A checkpoint is on disk when it returns. Raises NonFiniteLossError, CheckpointError, and whatever the model
         raises.
         """
+        self.clock.end_step()  # what came before is no part of the first step
         stopped = False
         while self.step < self.total_steps and not stopped:
             stopped = self._run_epoch()
@@ -116,11 +117,12 @@ class Trainer:
         if not agreed.is_finite:
             self._handle_non_finite(batch)
         self.step += 1
-        self._record(batch, agreed.sums, rate)
         if agreed.stop:
+            self._save()  # first of all: who sent the signal may not wait long, nor read what is printed
             self._note_stop()
+        self._record(batch, agreed.sums, rate)
         every = self.job.checkpoint.every_steps
-        if agreed.save or agreed.stop or (every and self.step % every == 0):
+        if not agreed.stop and (agreed.save or (every and self.step % every == 0)):
             self._save()
         return agreed.stop
 

@@ -30,7 +30,7 @@ MAY_LEAN_ON = {
     "models": {"layout", "arrays", "nn"},
     "checkpoint": {"layout", "comm"},
     "resilience": {"layout", "comm"},
-    "launch": {"layout", "arrays", "job", "comm", "collectives"},
+    "launch": {"layout", "arrays", "job", "comm", "collectives", "resilience"},
     "parallel": {"layout", "arrays", "job", "comm", "collectives", "nn", "models", "optim", "data", "launch"},
 }
 MAY_LEAN_ON["train"] = set(MAY_LEAN_ON)
