@@ -114,7 +114,9 @@ class Trainer:
         )
         stop, save = self.stop_signal() is not None, self._save_is_due_by_time()
         agreed = train_step(self.engine, self.plan, batch, rate, self.clock, stop=stop, save=save)
-        if not agreed.is_finite:
+        if agreed.is_finite:
+            self._epoch_sums += agreed.sums
+        else:
             self._handle_non_finite(batch)
         self.step += 1
         if agreed.stop:
@@ -141,7 +143,6 @@ class Trainer:
     def _record(self, batch: Batch, sums: Sums, rate: float) -> None:
         seconds = self.clock.end_step()
         self.ledger.add(seconds, sums.samples)
-        self._epoch_sums += sums
         self.final.update(_metrics("train", self._epoch_sums, self._has_accuracy))
         record = StepRecord(
             step=self.step,

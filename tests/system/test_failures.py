@@ -96,6 +96,7 @@ def test_or_the_step_is_skipped(launch: Callable, factory: dict, tmp_path: Path)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["steps"] == 6
     assert 0 < summary["final"]["test_loss"] < 3
+    assert 0 < summary["final"]["train_loss"] < 3
 
 
 def test_bad_samples_are_named(launch: Callable, tmp_path: Path) -> None:
