@@ -11,7 +11,7 @@ import numpy as np
 from hpctrain.data.dataset import Dataset, OnDemand, Preparation, Prepared
 from hpctrain.data.ranks import Gather, Ranks
 from hpctrain.data.share import Partition, Share
-from hpctrain.data.sources.kinds import open_source
+from hpctrain.data.sources.kinds import open_source, own_test_path
 from hpctrain.data.sources.source import Request
 from hpctrain.data.split import hold_out
 from hpctrain.data.statistics import Moments, merge_all
@@ -73,9 +73,10 @@ def open_data(
     )
     main = _open_part(settings, request, ranks)
     parts = [main]
-    if settings.test_path:
+    test_path = settings.test_path or own_test_path(settings.source, settings.path)
+    if test_path:
         features, target = main.share.source.columns or (request.features, request.target)
-        test_request = replace(request, path=settings.test_path, role="test", features=features, target=target)
+        test_request = replace(request, path=test_path, role="test", features=features, target=target)
         parts.append(_open_part(settings, test_request, ranks))
         train_rows, test_rows = main.kept, parts[1].kept
     else:
@@ -177,7 +178,11 @@ def _dataset(share: Share, rows: np.ndarray, prepare: Preparation) -> Dataset:
 
 def _summary(main: _Part, train: Dataset, test: Dataset | None) -> str:
     samples = f"{len(train):,} training and {0 if test is None else len(test):,} test samples"
-    kind = f"{train.num_outputs} values to predict" if train.num_classes is None else f"{train.num_classes} classes"
+    kind = (
+        f"{train.num_outputs} value{'s' if train.num_outputs > 1 else ''} to predict"
+        if train.num_classes is None
+        else f"{train.num_classes} classes"
+    )
     return f"{main.share.source.name}: {samples}, {kind}"
 
 

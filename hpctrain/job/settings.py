@@ -76,7 +76,11 @@ class Data(Section):
         "digits", description="kind of the data; digits come with the package, the others are read from data.path"
     )
     path: FilePath = Field("", description="training data: a file, or a folder where the source allows one")
-    test_path: FilePath = Field("", description="test data; empty: data.test_fraction of the training data is held out")
+    test_path: FilePath = Field(
+        "",
+        description="test data; empty: the test files that a folder of idx or cifar also holds, "
+        "else data.test_fraction of the training data is held out",
+    )
     test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="share held out for testing without test_path")
     split_seed: int = Field(
         0, ge=0, description="key of the choice of held-out samples, and of random and hash partitions"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from hpctrain.data.sources.source import Request, Source
 from hpctrain.errors import DataError
+
+# How the test files of data sets are called that come as one folder with both.
+_TEST_FILES = {"idx": ("*t10k*images*", "*test*images*"), "cifar": ("test_batch.bin", "test.bin")}
 
 KINDS = ("digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text")
 
@@ -22,3 +26,10 @@ def open_source(kind: str, request: Request) -> Source:
     except OSError as error:
         raise DataError(f"{request.path} cannot be read: {error}") from error
     return source
+
+
+def own_test_path(kind: str, path: str) -> str:
+    """`path` again, where it is a folder with test files beside training files, as MNIST and CIFAR come; else ""."""
+    folder = Path(path).expanduser()
+    has_test = any(next(folder.glob(pattern), None) for pattern in _TEST_FILES.get(kind, ()))
+    return path if path and has_test else ""

@@ -43,6 +43,15 @@ def test_a_folder_a_beginning_or_a_file(folder: Path, name: str) -> None:
     assert source.read(rows[:0])[0].shape == (0, 1, 4, 5)
 
 
+def test_test_files_beside_the_training_files_are_the_test_data(open_one: Open, everything: Open, folder: Path) -> None:
+    opened = open_one(source="idx", path=str(folder), normalize="none")
+    np.testing.assert_array_equal(everything([opened], "test")[1], IMAGES[::-1, None])
+    assert len(opened.train) == len(IMAGES)
+    (folder / "t10k-images-idx3-ubyte.gz").unlink()
+    held_out = open_one(source="idx", path=str(folder), normalize="none", test_fraction=1 / 3)
+    assert (len(held_out.train), len(held_out.test)) == (6, 3)
+
+
 def test_training_and_test_data_in_one_folder(open_ranks: Open, everything: Open, folder: Path) -> None:
     opened = open_ranks(2, source="idx", path=str(folder), test_path=str(folder), normalize="none")
     np.testing.assert_array_equal(everything(opened)[1], IMAGES[:, None])
