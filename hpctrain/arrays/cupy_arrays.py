@@ -36,6 +36,6 @@ class CupyArrays:
         with like.device:
             return cupy.empty(length, like.dtype)
 
-    def flat(self, array: Any) -> Any:
-        """A 1-D view; the array must be contiguous."""
-        return array.reshape(-1)
+    def norm(self, array: Any) -> float:
+        """The Euclidean norm."""
+        return float(cupy.linalg.norm(array.astype(summable(array.dtype), copy=False)))

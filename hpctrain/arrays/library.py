@@ -34,8 +34,8 @@ class ArrayLibrary(Protocol):
     def empty(self, like: Any, length: int) -> Any:
         """A new 1-D array of `length` elements, of the dtype and on the device of `like`."""
 
-    def flat(self, array: Any) -> Any:
-        """The elements of a contiguous `array` as a 1-D view."""
+    def norm(self, array: Any) -> float:
+        """The Euclidean norm of a 1-D array, computed in float32 at least."""
 
 
 def library_of(array: Any) -> ArrayLibrary:

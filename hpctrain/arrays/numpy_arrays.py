@@ -35,6 +35,6 @@ class NumpyArrays:
         """A new 1-D array of the dtype of `like`."""
         return np.empty(length, like.dtype)
 
-    def flat(self, array: np.ndarray) -> np.ndarray:
-        """A 1-D view; the array must be contiguous."""
-        return array.reshape(-1)
+    def norm(self, array: np.ndarray) -> float:
+        """The Euclidean norm."""
+        return float(np.linalg.norm(array.astype(summable(array.dtype), copy=False)))

@@ -39,6 +39,6 @@ class TorchArrays:
         """A new 1-D tensor of the dtype and on the device of `like`."""
         return torch.empty(length, dtype=like.dtype, device=like.device)
 
-    def flat(self, array: torch.Tensor) -> torch.Tensor:
-        """A 1-D view; the tensor must be contiguous."""
-        return array.detach().view(-1)
+    def norm(self, array: torch.Tensor) -> float:
+        """The Euclidean norm."""
+        return float(torch.linalg.vector_norm(array.detach(), dtype=_COPIED_AS.get(array.dtype, array.dtype)))

@@ -21,6 +21,9 @@ from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import blocks
 from hpctrain.layout.topology import Topology
 
+USER_TAGS = 1024
+"""Tags below are the algorithms' own: a message that waits to be received is never taken for part of a collective."""
+
 
 class Group:
     """Some ranks of the job, this one among them.
@@ -50,6 +53,7 @@ class Group:
         self.num_nodes = self.topology.num_nodes
         self.local_rank = self.node_comm.rank
         self.local_size = self.node_comm.size
+        self._node_arrays: list[np.ndarray] = []
 
     def __repr__(self) -> str:
         return f"Group(rank {self.rank} of {self.size}, on node {self.node} of {self.num_nodes}, {self.comm.library})"
@@ -66,13 +70,27 @@ class Group:
         Returns the array that holds the result. float16 and bfloat16 are summed in float32.
         """
         operation, name = Op.named(op), choose(algorithm, self.comm)
-        result = array
-        if out is not None:
-            out[...] = array
-            result = out
-        with self.traffic.timed(), host_buffer(result) as buffer:
+        library = library_of(array)
+        if out is None:
+            with self.traffic.timed(), host_buffer(array) as buffer:
+                operation.check(buffer.dtype)
+                ALGORITHMS[name](self.comm, buffer, operation)
+            return array
+        with self.traffic.timed():
+            buffer = library.to_host(array)
+            operation.check(buffer.dtype)
             ALGORITHMS[name](self.comm, buffer, operation)
-        return result
+            self._write(buffer, out)
+        return out
+
+    def _write(self, result: np.ndarray, out: Any) -> None:
+        """Write what all ranks have into `out`; into an array that belongs to the whole node, once."""
+        if not any(isinstance(out, np.ndarray) and np.may_share_memory(out, array) for array in self._node_arrays):
+            library_of(out).from_host(result, out)
+            return
+        if self.local_rank == 0:
+            out[...] = result
+        self.node_comm.barrier()
 
     def all_reduce_async(self, array: Any, op: str | Op = Op.SUM) -> Reduction:
         """Start an all-reduce in place; `wait()` on what is returned before `array` is touched again."""
@@ -87,6 +105,7 @@ class Group:
         library = library_of(array)
         with self.traffic.timed():
             buffer = library.to_host(array).reshape(-1)
+            Op.named(op).check(buffer.dtype)
             parts = [buffer[cut] for cut in blocks(buffer.size, self.size)]
             reduce_scatter(self.comm, parts, Op.named(op))
             mine = library.empty(array, parts[self.rank].size)
@@ -141,13 +160,13 @@ class Group:
         """Send an array to rank `dest`, which must call `recv`."""
         self._check_rank(dest)
         with self.traffic.timed():
-            self.comm.send(library_of(array).to_host(array), dest, tag)
+            self.comm.send(library_of(array).to_host(array), dest, USER_TAGS + tag)
 
     def recv(self, array: Any, source: int, tag: int = 0) -> Any:
         """Fill `array` with the array, of the same shape and dtype, that rank `source` sent; returns it."""
         self._check_rank(source)
         with self.traffic.timed(), host_buffer(array) as buffer:
-            self.comm.recv(buffer, source, tag)
+            self.comm.recv(buffer, source, USER_TAGS + tag)
         return array
 
     def barrier(self) -> None:
@@ -176,6 +195,8 @@ class Group:
         segments[self.local_rank][...] = 0  # first touched by the rank that owns it
         self.node_comm.barrier()
         array: np.ndarray = segments[owner][:num_bytes].view(dtype).reshape(dimensions)
+        if per == "node":
+            self._node_arrays.append(array)
         return array
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ class Reduction:
         view = self._library.view(array)
         self._copied = view is None
         self._buffer = self._library.to_host(array) if view is None else view
+        op.check(self._buffer.dtype)
         self._request: Request = self._start()
         self._waited = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -36,11 +37,14 @@ class Op(Enum):
         """`into = into (op) other`, element by element, in place."""
         _UFUNCS[self.pairwise](into, other, out=into)
 
+    def check(self, dtype: np.dtype[Any]) -> None:
+        """Raise CommunicationError where numbers of `dtype` have no such combination: before anything is sent."""
+        if self is Op.MEAN and dtype.kind not in "fc":
+            raise CommunicationError(f'op="mean" needs real or complex numbers, and the array is {dtype}')
+
     def finish(self, buffer: np.ndarray, size: int) -> None:
         """What is left to do after all ranks' numbers are combined: divide by the number of ranks for MEAN."""
         if self is Op.MEAN and size > 1:
-            if buffer.dtype.kind not in "fc":
-                raise CommunicationError(f'op="mean" needs real or complex numbers, and the array is {buffer.dtype}')
             buffer /= size
 
 

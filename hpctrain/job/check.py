@@ -26,6 +26,7 @@ def check(job: Job) -> Iterator[Problem]:
     """Everything that cannot work, whatever the data and the machine are. Looks whether named files exist."""
     yield from _data(job)
     yield from _model(job)
+    yield from _optimizer(job)
     yield from _device(job)
     yield from _resume(job)
 
@@ -55,13 +56,18 @@ def _model(job: Job) -> Iterator[Problem]:
     if model.options and not model.factory:
         text = "model.options are passed to model.factory, and that is not set: set it, or leave the options out"
         yield Problem(("model.options", "model.factory"), text)
-    if model.kind == "cnn" and not model.factory:
-        if job.data.source == "text":
-            text = 'model.kind is "cnn", which needs images, and data.source is "text": use another model'
-            yield Problem(("model.kind", "data.source"), text)
-        if not model.channels:
-            text = 'model.channels is [], and a cnn needs a convolution: give widths, or set model.kind to "mlp"'
-            yield Problem(("model.channels", "model.kind"), text)
+    if job.data.source == "text" and not model.factory:
+        text = f'model.kind "{model.kind}" cannot read text (data.source): give a model of your own, model.factory'
+        yield Problem(("model.kind", "data.source"), text)
+    if model.kind == "cnn" and not model.factory and not model.channels:
+        text = 'model.channels is [], and a cnn needs a convolution: give widths, or set model.kind to "mlp"'
+        yield Problem(("model.channels", "model.kind"), text)
+
+
+def _optimizer(job: Job) -> Iterator[Problem]:
+    if job.optimizer.name == "nesterov" and not job.optimizer.momentum:
+        text = 'optimizer.momentum is 0, and optimizer.name "nesterov" is a momentum that looks ahead: set one above 0'
+        yield Problem(("optimizer.momentum", "optimizer.name"), text)
 
 
 def _device(job: Job) -> Iterator[Problem]:
@@ -84,5 +90,7 @@ def _resume(job: Job) -> Iterator[Problem]:
 
 
 def _exists(path: str) -> bool:
-    # What lies behind s3://bucket is for the reader of the data to find out.
-    return "://" in path or Path(path).exists()
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long, or a folder that may not be looked into
+        return False

@@ -42,7 +42,7 @@ def environment_facts(comm: Communicator, launcher: Launcher) -> dict[str, Any]:
         "world_size": comm.size,
         "nodes": [asdict(host) | {"ranks": ranks} for host, ranks in by_node(hosts)],
         "platform": platform.platform(),
-        "git": git_state(),
+        "git": git_state() if comm.rank == 0 else None,  # only rank 0 writes it down
         "command": sys.orig_argv,
         "variables": recorded(),
     }

@@ -46,8 +46,8 @@ def join(threads: int = 0) -> World:
     check_world(launcher, comm.size, comm.library)
     group = Group(comm)
     used = preparation.threads
+    affinities = group.node_comm.gather_objects(usable_cores())
     if not preparation.threads_chosen:
-        affinities = group.node_comm.gather_objects(usable_cores())
         used = share_of_cores(affinities, group.local_rank)
         remember_threads(used)
     set_threads(used)

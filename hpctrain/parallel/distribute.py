@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, TypeVar
 
+from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
 from hpctrain.errors import ModelError
@@ -35,7 +37,7 @@ def distribute(
 
     Args:
         model: a torch module, or a model of `hpctrain.nn`.
-        optimizer: any torch optimizer over its parameters, or one of `hpctrain.optim`.
+        optimizer: any torch optimizer over its parameters that needs no closure, or one of `hpctrain.optim`.
         strategy: "auto", "all_reduce", "central", or a `Plan`.
         group: the ranks; those of `hpctrain.init()` if left out.
         read_gradients: False: nobody looks at `p.grad` between `backward()` and `step()`. Gradients are then averaged
@@ -101,7 +103,12 @@ class _Distributed:
         self._trainable.hand_back()
         self._averaged = True
 
-    def _before_step(self, *_: Any) -> None:
+    def _before_step(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if any(map(callable, args[1:])) or kwargs.get("closure") is not None:
+            raise ModelError(
+                "optimizer.step(closure) cannot be distributed: the closure would compute gradients after they were "
+                "averaged. Call backward() yourself, then step(), with an optimizer that needs no closure"
+            )
         # A rank whose batch is empty has made no backward pass, and hands in its nothing here.
         if not self._averaged:
             self._average()
@@ -111,7 +118,7 @@ class _Distributed:
 
     def _clip(self) -> None:
         gradients = [bucket.gradients for bucket in self._trainable.buckets]
-        norm = sum(float(gradient @ gradient) for gradient in gradients) ** 0.5
+        norm = math.hypot(*(library_of(gradient).norm(gradient) for gradient in gradients))
         if norm > self._clip_norm:
             for gradient in gradients:
                 gradient *= self._clip_norm / norm

@@ -57,6 +57,9 @@ class Engine(Protocol):
     def step(self, learning_rate: float) -> None:
         """Update the weights; ranks agree on gradients and weights in here."""
 
+    def weights(self) -> dict[str, np.ndarray]:
+        """The trained weights by name, which must be the same on all ranks. Copies nothing."""
+
     def shards(self) -> dict[str, dict[str, np.ndarray]]:
         """Everything to go on from, for a checkpoint: "model" and "optimizer", arrays by name. Copies nothing."""
 

@@ -32,7 +32,10 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
         seed=job.run.seed,
         dtype=job.training.dtype,
     )
-    model = model.to(_torch_device(job, group, torch.cuda.device_count() if torch.cuda.is_available() else 0))
+    device = _torch_device(job, group, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    if device != "cpu":
+        torch.cuda.set_device(device)  # for whatever in somebody's model says "cuda" and means this rank's
+    model = model.to(device)
     optimizer = build_torch_optimizer(job.optimizer, (p for p in model.parameters() if p.requires_grad))
     return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed)
 

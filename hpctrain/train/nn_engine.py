@@ -70,10 +70,14 @@ class NnEngine:
         self.optimizer.lr = learning_rate
         self.optimizer.step()
 
+    def weights(self) -> dict[str, np.ndarray]:
+        """The parameters."""
+        return {name: _to_numpy(parameter.value) for name, parameter in self.model.named_parameters()}
+
     def shards(self) -> dict[str, dict[str, np.ndarray]]:
         """The weights, and the optimizer's state as it names it."""
         return {
-            "model": {name: _to_numpy(parameter.value) for name, parameter in self.model.named_parameters()},
+            "model": self.weights(),
             "optimizer": {name: _to_numpy(value) for name, value in self.optimizer.state_dict().items()},
         }
 
@@ -85,7 +89,10 @@ class NnEngine:
             raise CheckpointError("the checkpoint is of another model: " + "; ".join(problems[:5]))
         for name, parameter in parameters.items():
             parameter.value[...] = self._xp.asarray(shards["model"][name])
-        self.optimizer.load_state_dict(dict(shards["optimizer"]))
+        state = shards["optimizer"]
+        self.optimizer.load_state_dict(
+            {key: state[key] if key == "step" else self._xp.asarray(state[key]) for key in state}
+        )
 
 
 def _to_numpy(value: Any) -> np.ndarray:

@@ -52,6 +52,6 @@ def check_position(state: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     differ = [f"{name} was {state[name]} and is {here[name]}" for name in here if state.get(name) != here[name]]
     if differ:
         raise SettingsError(
-            f"the run cannot be continued with other data or batches: {'; '.join(differ)}. "
+            f"the run cannot be continued with other data, batches or optimizer: {'; '.join(differ)}. "
             "Set them as they were, or start anew in another run.dir"
         )

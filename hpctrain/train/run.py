@@ -43,6 +43,7 @@ class Session:
     job: Job
     world: World
     run_dir: RunDir | None = None
+    started: bool = False  # this run owns the directory: what an earlier one left there may be replaced
     callbacks: Sequence[Callback] = ()
 
 
@@ -54,6 +55,8 @@ def run_job(session: Session) -> str:
         trace = Trace(time.perf_counter()) if session.job.run.trace else None
         trainer = _trainer(session, run_dir, stop, Clock(group.traffic, trace))
         notes = _resume(session.job, trainer, run_dir)
+        session.started = True
+        _describe(session, run_dir)
         session.callbacks = trainer.callbacks = _callbacks(session, run_dir)
         info = _info(session, run_dir, trainer, notes)
         for callback in trainer.callbacks:
@@ -73,14 +76,10 @@ def run_job(session: Session) -> str:
 
 
 def _open_run_dir(session: Session) -> RunDir:
-    """Rank 0 makes the directory and says who runs here; every rank opens its log."""
+    """Rank 0 makes the directory; every rank opens its log."""
     group = session.world.group
     mine = RunDir.open(session.job.run) if group.rank == 0 else None
     run_dir = next(opened for opened in group.comm.gather_objects(mine) if opened is not None)
-    facts = environment_facts(group.comm, session.world.launcher)
-    if group.rank == 0:
-        write_json(run_dir.job, session.job.model_dump())
-        write_json(run_dir.environment, facts)
     handler = logging.FileHandler(run_dir.rank_log(group.rank))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
@@ -88,6 +87,14 @@ def _open_run_dir(session: Session) -> RunDir:
     log.info("rank %d of %d on %s", group.rank, group.size, socket.gethostname())
     group.barrier()  # so that the timelines of all ranks start together
     return run_dir
+
+
+def _describe(session: Session, run_dir: RunDir) -> None:
+    """Say in the run directory who runs what on what."""
+    facts = environment_facts(session.world.group.comm, session.world.launcher)
+    if session.world.group.rank == 0:
+        write_json(run_dir.job, session.job.model_dump())
+        write_json(run_dir.environment, facts)
 
 
 def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock) -> Trainer:
@@ -194,7 +201,7 @@ def _summary(trainer: Trainer, world: World, info: RunInfo) -> dict[str, Any]:
         "final": trainer.final,
         **trainer.ledger.totals(world.group),
         "startup_seconds": info.startup_seconds,
-        "weights_sha256": weights_sha256(world.group, trainer.engine.shards()["model"]),
+        "weights_sha256": weights_sha256(world.group, trainer.engine.weights()),
     }
 
 

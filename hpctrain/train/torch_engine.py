@@ -91,6 +91,10 @@ class TorchEngine:
             group["lr"] = learning_rate
         self.optimizer.step()
 
+    def weights(self) -> dict[str, np.ndarray]:
+        """The parameters; buffers may hold what a rank alone has seen."""
+        return {name: _to_numpy(parameter) for name, parameter in self.model.named_parameters()}
+
     def shards(self) -> dict[str, dict[str, np.ndarray]]:
         """The module's state, and the optimizer's as "<parameter>/<what>"."""
         return {
@@ -113,6 +117,7 @@ class TorchEngine:
         for name, tensor in state.items():
             tensor.copy_(_from_numpy(shards["model"][name], tensor.dtype))
         parameters = dict(self.model.named_parameters())
+        groups = {parameter: group for group in self.optimizer.param_groups for parameter in group["params"]}
         for name, array in shards["optimizer"].items():
             parameter_name, _, key = name.rpartition("/")
             if parameter_name not in parameters:
@@ -120,9 +125,10 @@ class TorchEngine:
                     f"the checkpoint holds optimizer state of {parameter_name}, which this job has not"
                 )
             parameter = parameters[parameter_name]
-            # torch keeps step counts on the CPU, and moments beside their parameter
-            device = "cpu" if array.ndim == 0 else parameter.device
-            dtype = torch.float32 if array.ndim == 0 else parameter.dtype
+            # torch keeps moments beside their parameter, and step counts on the CPU unless one kernel does it all
+            on_device = key != "step" or groups[parameter].get("fused") or groups[parameter].get("capturable")
+            dtype = torch.float32 if key == "step" else parameter.dtype
+            device = parameter.device if on_device else torch.device("cpu")
             self.optimizer.state[parameter][key] = _from_numpy(array, dtype).to(device)
 
 

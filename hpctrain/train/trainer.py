@@ -119,10 +119,11 @@ class Trainer:
         else:
             self._handle_non_finite(batch)
         self.step += 1
+        seconds = self.clock.end_step()
         if agreed.stop:
             self._save()  # first of all: who sent the signal may not wait long, nor read what is printed
             self._note_stop()
-        self._record(batch, agreed.sums, rate)
+        self._record(batch, agreed.sums, rate, seconds)
         every = self.job.checkpoint.every_steps
         if not agreed.stop and (agreed.save or (every and self.step % every == 0)):
             self._save()
@@ -140,8 +141,7 @@ class Trainer:
             raise error
         self._tell(lambda callback: callback.on_note(f"step {self.step + 1} skipped: {error}"))
 
-    def _record(self, batch: Batch, sums: Sums, rate: float) -> None:
-        seconds = self.clock.end_step()
+    def _record(self, batch: Batch, sums: Sums, rate: float, seconds: dict[str, float]) -> None:
         self.ledger.add(seconds, sums.samples)
         self.final.update(_metrics("train", self._epoch_sums, self._has_accuracy))
         record = StepRecord(
@@ -193,6 +193,7 @@ class Trainer:
         if self.plan.group.rank == 0:
             self._write_checkpoint()
         self.plan.group.comm.idle_barrier()
+        self.clock.end_step()  # a checkpoint is no part of the next step
 
     def _write_checkpoint(self) -> None:
         state = {"step": self.step, **position_keys(self.job, self.batch_size, len(self.data.train))}
@@ -205,13 +206,16 @@ class Trainer:
             tell(callback)
 
 
-def position_keys(job: Job, batch_size: int, num_samples: int) -> dict[str, int | bool]:
-    """What must be the same for a step number to mean the same place in the data."""
+def position_keys(job: Job, batch_size: int, num_samples: int) -> dict[str, int | float | bool | str]:
+    """What must be the same for a step number to mean the same place in the same training."""
     return {
         "seed": job.run.seed,
         "batch_size": batch_size,
         "samples": num_samples,
         "shuffle": job.data.shuffle,
+        "split_seed": job.data.split_seed,
+        "test_fraction": job.data.test_fraction,
+        "optimizer": job.optimizer.name,
     }
 
 

@@ -30,4 +30,6 @@ def choose(algorithm: str, comm: Communicator) -> str:
         return "native" if comm.native else "ring"
     if algorithm not in ALGORITHMS:
         raise CommunicationError(f'no all-reduce "{algorithm}": use one of auto, {", ".join(ALGORITHMS)}')
+    if algorithm == "native" and not comm.native:
+        raise CommunicationError(f'"native" needs MPI, and what carries the messages here is: {comm.library}')
     return algorithm

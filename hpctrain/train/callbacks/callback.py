@@ -58,7 +58,7 @@ class EvaluationRecord:
 
 
 class Callback:
-    """Base of all watchers: does nothing. Only rank 0 calls them, except `on_step` of those made for every rank."""
+    """Base of all watchers: does nothing. Only rank 0 calls them."""
 
     def on_start(self, info: RunInfo) -> None:
         """Before the first step."""

@@ -22,4 +22,4 @@ def test_an_unknown_name_is_told_the_allowed_ones() -> None:
 
 def test_a_mean_of_integers_is_refused_not_truncated() -> None:
     with pytest.raises(CommunicationError, match="int64"):
-        Op.MEAN.finish(np.array([3]), 2)
+        Op.MEAN.check(np.dtype(np.int64))
