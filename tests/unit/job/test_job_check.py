@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("data.path=x.npz", 'set data.source, e.g. to "npy"'),
         ("data.target=y", 'data.target is set, and data.source "digits" has no named columns'),
         ("data.features=['a']", 'data.features is set, and data.source "digits" has no named columns'),
-        ("data.source=text data.path=there.csv", 'cannot read text'),
+        ("data.source=text data.path=there.csv", "cannot read text"),
         ("model.engine=numpy model.factory=a:b", 'makes a torch model, and model.engine is "numpy"'),
         ("model.options.width=3", "model.options are passed to model.factory, and that is not set"),
         ("model.channels=[]", "model.channels is [], and a cnn needs a convolution"),
