@@ -44,6 +44,8 @@ def join(threads: int = 0) -> World:
 
     comm = connect(launcher.launched, lambda library: check_library(launcher, library))
     check_world(launcher, comm.size, comm.library)
+    if launcher.launched:
+        end_world_on_exceptions(comm)
     group = Group(comm)
     used = preparation.threads
     affinities = group.node_comm.gather_objects(usable_cores())
@@ -61,7 +63,4 @@ def init() -> Group:
     the same ranks. From then on an exception that nobody catches on one rank ends all of them: the others would wait
     for it for ever. Raises EnvironmentProblem where the launcher and MPI do not fit together.
     """
-    world = join()
-    if world.launcher.launched:
-        end_world_on_exceptions(world.group.comm)
-    return world.group
+    return join().group

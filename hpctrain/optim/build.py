@@ -40,7 +40,7 @@ def build_optimizer(settings: job.Optimizer, parameters: Sequence[tuple[str, Par
 def build_torch_optimizer(settings: job.Optimizer, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer of torch.optim with the same settings.
 
-    Every one of them works element by element, so it may be run on any part of the parameters.
+    Every one of them works element by element, so it may be run on any part of the parameters, to rounding.
 
     Args:
         settings: the section `optimizer` of a job.

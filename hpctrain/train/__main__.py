@@ -12,7 +12,7 @@ from hpctrain.errors import HpctrainError, Preempted
 from hpctrain.job.command_line import Request, parse
 from hpctrain.launch.environment import discover
 from hpctrain.launch.process import keep_freed_memory, leave
-from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0, end_world, end_world_on_exceptions
+from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0, end_world
 
 if TYPE_CHECKING:
     from hpctrain.job.settings import Job
@@ -60,8 +60,6 @@ def _train(request: Request, speaks: bool) -> int:
         world = join(0 if isinstance(job, HpctrainError) else job.run.threads)
     except HpctrainError as error:
         return _refuse(error, speaks)
-    if world.launcher.launched:
-        end_world_on_exceptions(world.group.comm)
     # A job file may be there for one rank and not for another: ranks refuse it together, so that none waits.
     for refused in world.group.comm.gather_objects(job if isinstance(job, HpctrainError) else None):
         if refused is not None:
