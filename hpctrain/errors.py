@@ -41,6 +41,10 @@ class CommunicationError(HpctrainError):
     """Ranks cannot reach each other, or called a collective with buffers that do not fit together."""
 
 
+class SharedMemoryError(EnvironmentProblem):
+    """The ranks of a node cannot share as much memory as was asked for."""
+
+
 class CheckpointError(HpctrainError):
     """A checkpoint cannot be written, or the one asked for cannot be read."""
 

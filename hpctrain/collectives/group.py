@@ -12,6 +12,7 @@ from hpctrain.collectives.all_gather import all_gather
 from hpctrain.collectives.all_reduce import ALGORITHMS, choose
 from hpctrain.collectives.all_to_all import all_to_all
 from hpctrain.collectives.broadcast import broadcast
+from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.reduce_scatter import reduce_scatter
 from hpctrain.collectives.reduction import Reduction
 from hpctrain.comm.communicator import Communicator
@@ -19,7 +20,6 @@ from hpctrain.comm.metered import MeteredCommunicator, Traffic
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import blocks
-from hpctrain.layout.topology import Topology
 
 USER_TAGS = 1024
 """Tags below are the algorithms' own: a message that waits to be received is never taken for part of a collective."""
@@ -37,6 +37,7 @@ class Group:
         local_rank, local_size: this rank among the ranks of its node, and their number.
         comm: point-to-point messages on NumPy buffers, under everything here.
         node_comm: the same among the ranks of this node.
+        nodes: who shares memory with whom.
         traffic: bytes sent and seconds spent by this rank in the collectives of the group.
     """
 
@@ -44,9 +45,9 @@ class Group:
         """The group of all ranks of `comm`. All ranks of it."""
         self.traffic = Traffic()
         self.comm: Communicator = MeteredCommunicator(comm, self.traffic)
-        self.node_comm = comm.split_by_node()
-        leader = self.node_comm.gather_objects(comm.rank)[0]
-        self.topology = Topology.of_leaders(comm.gather_objects(leader))
+        self.nodes = Nodes(self.comm)
+        self.node_comm = self.nodes.node
+        self.topology = self.nodes.topology
         self.rank = comm.rank
         self.size = comm.size
         self.node = self.topology.nodes[comm.rank]
@@ -69,17 +70,17 @@ class Group:
 
         Returns the array that holds the result. float16 and bfloat16 are summed in float32.
         """
-        operation, name = Op.named(op), choose(algorithm, self.comm)
+        operation, name = Op.named(op), choose(algorithm, self.nodes)
         library = library_of(array)
         if out is None:
             with self.traffic.timed(), host_buffer(array) as buffer:
                 operation.check(buffer.dtype)
-                ALGORITHMS[name](self.comm, buffer, operation)
+                ALGORITHMS[name](self.nodes, buffer, operation)
             return array
         with self.traffic.timed():
             buffer = library.to_host(array)
             operation.check(buffer.dtype)
-            ALGORITHMS[name](self.comm, buffer, operation)
+            ALGORITHMS[name](self.nodes, buffer, operation)
             self._write(buffer, out)
         return out
 
@@ -201,7 +202,7 @@ class Group:
 
     def close(self) -> None:
         """Give back shared memory and communicators. All ranks; the group cannot be used afterwards."""
-        self.node_comm.close()
+        self.nodes.close()
         self.comm.close()
 
     def _check_rank(self, rank: int) -> None:

@@ -21,6 +21,9 @@ class Request(Protocol):
     def wait(self) -> None:
         """Return when the transfer is complete on this rank."""
 
+    def test(self) -> bool:
+        """Whether it is complete by now; once it is, `wait` returns at once."""
+
 
 class NativeCollectives(Protocol):
     """The collectives of the communication library itself. All ranks must call, in the same order."""
@@ -75,10 +78,12 @@ class Communicator(Protocol):
     def gather_objects(self, value: T) -> list[T]:
         """Every rank's `value` in rank order, on every rank: for set-up, not for speed. All ranks."""
 
-    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+    def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """One uint8 array for each rank of the group in memory that all of them can read and write, in rank order.
 
-        This rank asks for `num_bytes` (which may be 0). Only on a group within one node. All ranks.
+        This rank asks for `num_bytes` (which may be 0) of zeros; errors say that they are for `purpose`. The memory is
+        given back when nobody holds an array on it. Only on a group within one node. All ranks.
+        Raises SharedMemoryError, on all ranks.
         """
 
     def split(self, color: int, key: int = 0) -> Communicator:

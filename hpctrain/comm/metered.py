@@ -105,9 +105,9 @@ class MeteredCommunicator:
         """Passed on: set-up is not counted."""
         return self._comm.gather_objects(value)
 
-    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+    def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Passed on: nothing is sent."""
-        return self._comm.shared_memory(num_bytes)
+        return self._comm.shared_memory(num_bytes, purpose)
 
     def split(self, color: int, key: int = 0) -> MeteredCommunicator:
         """The part counts in the same place as the whole."""

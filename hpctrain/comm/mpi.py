@@ -16,6 +16,7 @@ mpi4py.rc.finalize = True  # all the same, at the end of the process
 from mpi4py import MPI  # noqa: E402
 
 from hpctrain.comm.operation import Op  # noqa: E402
+from hpctrain.comm.shared_memory import shared_segments  # noqa: E402
 
 T = TypeVar("T")
 
@@ -70,6 +71,10 @@ class MpiRequest:
         """Return when the transfer is complete on this rank."""
         self._request.Wait()
 
+    def test(self) -> bool:
+        """Whether it is complete by now."""
+        return self._request.Test()
+
 
 class MpiCollectives:
     """Implements `NativeCollectives`."""
@@ -95,7 +100,6 @@ class MpiCommunicator:
 
     def __init__(self, comm: MPI.Intracomm) -> None:
         self._comm = comm
-        self._windows: list[MPI.Win] = []
         self.rank = comm.rank
         self.size = comm.size
         self.library = library()
@@ -132,13 +136,9 @@ class MpiCommunicator:
         """Pickled values, by MPI_Allgatherv."""
         return self._comm.allgather(value)
 
-    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
-        """A segment for each rank in one MPI shared window (MPI_Win_allocate_shared), freed by `close`."""
-        window = MPI.Win.Allocate_shared(num_bytes, 1, comm=self._comm)
-        window.Lock_all(MPI.MODE_NOCHECK)  # plain loads and stores; who needs order calls barrier()
-        self._windows.append(window)
-        segments = [window.Shared_query(rank)[0] for rank in range(self.size)]
-        return [np.asarray(segment).view(np.uint8) if segment.nbytes else np.empty(0, np.uint8) for segment in segments]
+    def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
+        """POSIX shared memory, not an MPI window; `docs/decisions/shared-memory.md` says why."""
+        return shared_segments(self, num_bytes, purpose)
 
     def split(self, color: int, key: int = 0) -> MpiCommunicator:
         """MPI_Comm_split."""
@@ -156,11 +156,7 @@ class MpiCommunicator:
         raise SystemExit(code)
 
     def close(self) -> None:
-        """Free the windows; free the communicator unless it is the world's, which later calls find again."""
-        for window in self._windows:
-            window.Unlock_all()
-            window.Free()
-        self._windows.clear()
+        """Free the communicator unless it is the world's, which later calls find again."""
         if self._comm != _attached():
             self._comm.Free()
 

@@ -19,6 +19,10 @@ class Done:
     def wait(self) -> None:
         """Return at once."""
 
+    def test(self) -> bool:
+        """True."""
+        return True
+
 
 class Later:
     """A receive from oneself, done when it is waited for: the message may be sent after the receive was started."""
@@ -26,15 +30,25 @@ class Later:
     def __init__(self, mailbox: deque[np.ndarray], buffer: np.ndarray) -> None:
         self._mailbox = mailbox
         self._buffer = buffer
+        self._done = False
+
+    def test(self) -> bool:
+        """Take the oldest message, if there is one."""
+        if not self._done and self._mailbox:
+            self._take()
+        return self._done
 
     def wait(self) -> None:
         """Take the oldest message; raises CommunicationError where there is none: nobody else could send one."""
-        if not self._mailbox:
+        if not self.test():
             raise CommunicationError("rank 0 waits for a message from itself that it never sent")
+
+    def _take(self) -> None:
         message = self._mailbox.popleft()
         if message.nbytes > self._buffer.nbytes:
             raise CommunicationError(f"a message of {message.nbytes} bytes for a buffer of {self._buffer.nbytes}")
         self._buffer.reshape(-1).view(np.uint8)[: message.nbytes] = message
+        self._done = True
 
 
 class Solo:
@@ -77,7 +91,7 @@ class Solo:
         """The one value."""
         return [value]
 
-    def shared_memory(self, num_bytes: int) -> list[np.ndarray]:
+    def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Private memory will do."""
         return [np.zeros(num_bytes, np.uint8)]
 

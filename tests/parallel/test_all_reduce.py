@@ -8,6 +8,7 @@ import pytest
 from hpctrain import Group, Op
 from hpctrain.collectives.all_reduce import ALGORITHMS, choose
 from hpctrain.collectives.all_reduce.native import PIECE_BYTES
+from hpctrain.collectives.nodes import Nodes
 from hpctrain.comm.solo import Solo
 from hpctrain.errors import CommunicationError
 
@@ -120,6 +121,6 @@ def test_unknown_names_are_told_the_allowed_ones(group: Group) -> None:
 
 
 def test_the_choice_without_mpi_is_the_ring(group: Group) -> None:
-    assert choose("auto", Solo()) == "ring"
+    assert choose("auto", Nodes(Solo())) == "ring"
     with pytest.raises(CommunicationError, match="needs MPI"):
-        choose("native", Solo())
+        choose("native", Nodes(Solo()))

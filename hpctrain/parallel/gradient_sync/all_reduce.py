@@ -18,7 +18,7 @@ class AllReduceGradients:
 
     def __init__(self, group: Group, algorithm: str) -> None:
         self._group = group
-        self._algorithm = choose(algorithm, group.comm)
+        self._algorithm = choose(algorithm, group.nodes)
         self.description = f"all_reduce ({self._algorithm})"
 
     def finish(self, buckets: Sequence[Bucket]) -> None:
