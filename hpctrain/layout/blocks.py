@@ -18,3 +18,11 @@ def block(length: int, parts: int, index: int) -> slice:
 def blocks(length: int, parts: int) -> list[slice]:
     """All `parts` blocks of `range(length)`, in order; together they are exactly `range(length)`."""
     return [block(length, parts, index) for index in range(parts)]
+
+
+def aligned_blocks(length: int, parts: int, grain: int) -> list[slice]:
+    """As `blocks`, but each begins at a multiple of `grain`, e.g. of the elements of a page; the last may end anywhere."""
+    return [
+        slice(min(cut.start * grain, length), min(cut.stop * grain, length))
+        for cut in blocks(-(-length // grain), parts)
+    ]

@@ -44,7 +44,8 @@ class Optimizer(ABC):
     Attributes:
         lr: the learning rate; may be set between steps.
         weight_decay: this much of the value is added to the gradient (L2 regularisation).
-        parameters: those that `step` updates, with their names. May be made fewer, where other ranks own the rest.
+        parameters: with their names.
+        parts: of each parameter, by name, the elements that `step` updates: all, unless other ranks own the rest.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()  # names of the state arrays of each parameter, as torch calls them
@@ -52,8 +53,8 @@ class Optimizer(ABC):
     def __init__(self, parameters: Sequence[tuple[str, Parameter]], lr: float, weight_decay: float = 0.0) -> None:
         self.lr = lr
         self.weight_decay = weight_decay
-        self.parameters = list(parameters)
-        self._all = tuple(parameters)
+        self.parameters = tuple(parameters)
+        self.parts = {name: slice(0, int(parameter.value.size)) for name, parameter in parameters}
         self._num_steps = 0
         self._state = {
             f"{name}.{slot}": np.zeros_like(parameter.value) for name, parameter in parameters for slot in self.slots
@@ -72,8 +73,9 @@ class Optimizer(ABC):
             flat = [array.reshape(-1) for array in (parameter.value, parameter.gradient, *state)]
             scratch = self._scratch[parameter.value.dtype]
             block = scratch.shape[1]
-            for start in range(0, flat[0].size, block):
-                value, gradient, *slots = (array[start : start + block] for array in flat)
+            part = self.parts[name]
+            for start in range(part.start, part.stop, block):
+                value, gradient, *slots = (array[start : min(start + block, part.stop)] for array in flat)
                 decayed, free = scratch[:, : value.size]
                 if self.weight_decay:
                     np.multiply(value, self.weight_decay, out=decayed)
@@ -88,8 +90,8 @@ class Optimizer(ABC):
         """Change 1-D `value` and `slots` in place; `gradient` is left alone; `scratch`, of their size, is free."""
 
     def zero_grad(self) -> None:
-        """Set the gradients of all parameters to 0, those that `step` no longer updates too."""
-        for _, parameter in self._all:
+        """Set the gradients of all parameters to 0."""
+        for _, parameter in self.parameters:
             parameter.gradient[...] = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -117,6 +119,10 @@ class Optimizer(ABC):
         self._num_steps = int(state["step"])
         for key, array in self._state.items():
             array[...] = state[key]
+
+    def move_state(self, key: str, move: Callable[[Array], Array]) -> None:
+        """Have the array under `key` of `state_dict` lie elsewhere: `move(array)` gives one of the same numbers."""
+        self._state[key] = move(self._state[key])
 
     def register_step_pre_hook(self, hook: StepHook) -> Handle:
         """Have `hook(optimizer, args, kwargs)` called before every step, with empty args and kwargs."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
-from hpctrain.comm.operation import Op
 from hpctrain.errors import ModelError
 from hpctrain.launch.world import init
 from hpctrain.parallel.plan import Plan
@@ -44,29 +45,33 @@ def distribute(
             in `step()`, once for any number of backward passes, and only where they are used.
         clip_norm: largest norm of the averaged gradient over all parameters together; 0: not clipped. This is the way
             to clip with `read_gradients=False`.
-        parallel_settings: `data`, `algorithm`, `bucket_bytes`; see `Plan.build`.
+        parallel_settings: `gradient_sync`, `data`, `algorithm`, `bucket_bytes`; see `Plan.build`.
 
     Returns the same model and the same optimizer. All ranks must call, and must call `step()` equally often.
     Raises InputError kinds for settings that do not fit, ModelError for a model of no known library.
     """
-    plan = (
-        strategy if isinstance(strategy, Plan) else Plan.build(group or init(), strategy=strategy, **parallel_settings)
-    )
-    trainable = _trainable(model, plan.bucket_bytes)
-    _Distributed(plan, trainable, optimizer, read_gradients, clip_norm)
+    trainable_of = _adapter(model)
+    if isinstance(strategy, Plan):
+        plan = strategy
+    else:
+        plan = Plan.build(group or init(), model, optimizer, strategy=strategy, **parallel_settings)
+        if plan.group.rank == 0:
+            for note in plan.notes:
+                warnings.warn(note, stacklevel=2)
+    _Distributed(plan, trainable_of(model, optimizer, plan), optimizer, read_gradients, clip_norm)
     return model, optimizer
 
 
-def _trainable(model: Any, bucket_bytes: int) -> Trainable:
+def _adapter(model: Any) -> Callable[[Any, Any, Plan], Trainable]:
     torch = sys.modules.get("torch")  # a torch module can only exist where torch is imported
     if torch is not None and isinstance(model, torch.nn.Module):
         from hpctrain.parallel.torch_trainable import TorchTrainable
 
-        return TorchTrainable(model, bucket_bytes)
+        return TorchTrainable
     if hasattr(model, "named_parameters") and hasattr(model, "after_backward"):
         from hpctrain.parallel.nn_trainable import NnTrainable
 
-        return NnTrainable(model, bucket_bytes)
+        return NnTrainable
     raise ModelError(f"cannot distribute a {type(model).__qualname__}: give a torch module or a model of hpctrain.nn")
 
 
@@ -81,26 +86,20 @@ class _Distributed:
         self._read_gradients = read_gradients
         self._clip_norm = clip_norm
         self._averaged = False
-        self._start_alike()
+        for array in trainable.untrained():
+            plan.group.broadcast(array)
         if read_gradients:
             trainable.after_backward(self._average)
         optimizer.register_step_pre_hook(self._before_step)
         optimizer.register_step_post_hook(self._after_step)
-        if not plan.weight_sync.updates_here:
-            trainable.leave_updates_to_others(optimizer)
-
-    def _start_alike(self) -> None:
-        for bucket in self._trainable.buckets:
-            self._plan.group.broadcast(bucket.weights)
-        for array in self._trainable.untrained():
-            self._plan.group.broadcast(array)
 
     def _average(self) -> None:
-        self._trainable.collect()
-        self._plan.gradient_sync.finish(self._trainable.buckets)
+        notes = self._trainable.collect()
         if self._read_gradients:
-            self._plan.gradient_sync.share(self._trainable.buckets)
-        self._trainable.hand_back()
+            self._plan.gradient_sync.finish_everywhere(notes)
+        else:
+            self._plan.gradient_sync.finish(notes)
+        self._trainable.hand_back(notes)
         self._averaged = True
 
     def _before_step(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -115,15 +114,18 @@ class _Distributed:
         self._averaged = False
         if self._clip_norm:
             self._clip()
+        self._plan.weight_sync.before_step()
+        self._trainable.before_step()
 
     def _clip(self) -> None:
-        gradients = [bucket.gradients for bucket in self._trainable.buckets]
-        norm = math.hypot(*(library_of(gradient).norm(gradient) for gradient in gradients))
+        pairs = zip(self._trainable.buckets, self._trainable.owned, strict=True)
+        gradients = [bucket.wire[owned] for bucket, owned in pairs]
+        norms = [library_of(gradient).norm(gradient) for gradient in gradients]
+        norm = math.sqrt(self._plan.gradient_sync.add_owners(math.fsum(norm * norm for norm in norms)))
         if norm > self._clip_norm:
             for gradient in gradients:
                 gradient *= self._clip_norm / norm
 
     def _after_step(self, *_: Any) -> None:
+        self._trainable.after_step()
         self._plan.weight_sync.after_step(self._trainable.buckets)
-        for statistic in self._trainable.statistics():
-            self._plan.group.all_reduce(statistic, Op.MEAN)

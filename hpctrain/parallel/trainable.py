@@ -1,4 +1,4 @@
-"""A model as the strategies see it: flat buckets of weights and gradients, whatever library made the model."""
+"""A model and its optimizer as the strategies see them: flat buckets, whatever library made the model."""
 
 from __future__ import annotations
 
@@ -6,45 +6,50 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 
-@dataclass
+
+@dataclass(frozen=True)
 class Bucket:
     """Parameters of one dtype and device that travel together.
 
     Attributes:
         weights: 1-D array of the model's library; the model's own weights are views of it.
-        wire: 1-D array, `len(weights)` gradients, in one bucket of a model followed by one mark for each of its
-            parameters: above 0 where some rank has a gradient for it. Gradients and marks travel as one message.
+        wire: 1-D array of the same length, in which their gradients meet those of other ranks.
     """
 
     weights: Any
     wire: Any
 
-    @property
-    def gradients(self) -> Any:
-        """The gradients, without the marks."""
-        return self.wire[: len(self.weights)]
-
 
 class Trainable(Protocol):
-    """A model whose gradients can be collected into buckets and handed back."""
+    """A model whose gradients can be collected into buckets, and an optimizer that updates a part of them."""
 
-    buckets: Sequence[Bucket]
+    @property
+    def buckets(self) -> Sequence[Bucket]:
+        """Every trained weight is in exactly one."""
+
+    @property
+    def owned(self) -> Sequence[slice]:
+        """For each bucket, the part that this rank's optimizer updates."""
 
     def untrained(self) -> Sequence[Any]:
         """Arrays of the model outside the buckets, which must start alike on all ranks."""
 
-    def statistics(self) -> Sequence[Any]:
-        """Running statistics: those of `untrained` that every rank changes by what it saw of a batch."""
+    def collect(self) -> np.ndarray:
+        """Make the wires hold this rank's gradients.
 
-    def collect(self) -> None:
-        """Make the wires hold this rank's gradients and marks."""
+        Returns its notes: float64 numbers, of which every rank will be handed the sum over all ranks.
+        """
 
-    def hand_back(self) -> None:
-        """Make the model's gradients those of the buckets; a parameter that no rank has marked gets none."""
+    def hand_back(self, notes: np.ndarray) -> None:
+        """Make the model's gradients those of the wires, and take over the sums of all ranks' notes."""
 
-    def leave_updates_to_others(self, optimizer: Any) -> None:
-        """Have `optimizer` change nothing from now on: other ranks own the weights, and this one is told them."""
+    def before_step(self) -> None:
+        """Have the optimizer update what this rank owns, and nothing else. All ranks, just before its step."""
+
+    def after_step(self) -> None:
+        """Show the optimizer's state as if it had updated everything. All ranks, just after its step."""
 
     def after_backward(self, callback: Callable[[], None]) -> None:
         """Have `callback` called at the end of every backward pass."""

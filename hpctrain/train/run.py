@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from hpctrain.data.loader import Loader
 from hpctrain.data.open import open_data
 from hpctrain.data.ranks import Ranks
+from hpctrain.errors import CommunicationError, HpctrainError
 from hpctrain.job.settings import Job
 from hpctrain.launch.age import process_age_seconds
 from hpctrain.launch.environment import slurm_job_id
@@ -21,6 +23,7 @@ from hpctrain.launch.run_dir import RunDir, write_json
 from hpctrain.launch.world import World
 from hpctrain.parallel.distribute import distribute
 from hpctrain.parallel.plan import Plan
+from hpctrain.resilience.fatal import end_world
 from hpctrain.resilience.stop_request import StopRequest
 from hpctrain.train.callbacks.callback import Callback, RunInfo
 from hpctrain.train.callbacks.curves import Curves
@@ -52,6 +55,7 @@ def run_job(session: Session) -> str:
     group = session.world.group
     with StopRequest() as stop:
         run_dir = session.run_dir = _open_run_dir(session)
+        _guard(session, run_dir)
         trace = Trace(time.perf_counter()) if session.job.run.trace else None
         trainer = _trainer(session, run_dir, stop, Clock(group.traffic, trace))
         notes = _resume(session.job, trainer, run_dir)
@@ -89,6 +93,38 @@ def _open_run_dir(session: Session) -> RunDir:
     return run_dir
 
 
+def _guard(session: Session, run_dir: RunDir) -> None:
+    """Record the calls of this rank in the run directory, and watch for ranks that wait in vain. All ranks."""
+    world, settings = session.world, session.job.comm
+
+    def after(stall: CommunicationError) -> None:
+        log.error("%s", stall)
+        if settings.stall_action == "stop":
+            with contextlib.suppress(HpctrainError):  # a disk that is full; the message is more important
+                write_json(run_dir.summary, failure(session, stall))
+            end_world(stall, world.comm, run_dir.rank_log(world.group.rank))
+
+    try:
+        world.guard.recorder.record_to(run_dir.flight(world.group.rank))
+    except OSError as error:
+        log.warning("no flight record: %s", error)
+    world.guard.watch(world.comm, settings.stall_seconds, after, run_dir.stalls)
+    if settings.check:
+        world.group.check_calls()
+
+
+def failure(session: Session, error: BaseException) -> dict[str, Any]:
+    """The content of summary.json after a failure. Any rank."""
+    group = session.world.group
+    return {
+        "status": "failed",
+        "error": f"rank {group.rank}: {type(error).__name__}: {error}",
+        "world_size": group.size,
+        "num_nodes": group.num_nodes,
+        "strategy": session.job.parallel.strategy,
+    }
+
+
 def _describe(session: Session, run_dir: RunDir) -> None:
     """Say in the run directory who runs what on what."""
     facts = environment_facts(session.world.group.comm, session.world.launcher)
@@ -113,7 +149,10 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
     engine = ranks.each(lambda: build_engine(job, data, group))
     plan = Plan.build(
         group,
+        engine.model,
+        engine.optimizer,
         strategy=job.parallel.strategy,
+        gradient_sync=job.parallel.gradient_sync,
         data=job.parallel.data,
         algorithm=job.comm.algorithm,
         accumulate_batches=job.training.accumulate,
@@ -186,7 +225,7 @@ def _info(session: Session, run_dir: RunDir, trainer: Trainer, notes: tuple[str,
         total_steps=trainer.total_steps,
         first_step=trainer.step,
         startup_seconds=process_age_seconds(),
-        notes=(*world.notes, *trainer.data.report, *notes),
+        notes=(*world.notes, *trainer.plan.notes, *trainer.data.report, *notes),
     )
 
 

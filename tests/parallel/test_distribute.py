@@ -11,10 +11,13 @@ import torch
 import hpctrain
 from hpctrain import Group
 from hpctrain.layout.blocks import block
-from hpctrain.parallel import torch_trainable
 
 SAMPLES = 24  # of a global batch; not divided by 5, but by every world size of the tests
-STRATEGIES = ["all_reduce", "central"]
+STRATEGIES = {
+    "node_shared": {"strategy": "all_reduce", "gradient_sync": "node_shared"},
+    "replicated": {"strategy": "all_reduce", "gradient_sync": "replicated"},
+    "central": {"strategy": "central"},
+}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
@@ -24,7 +27,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 def make_model(seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 3)).double()
+    layers = torch.nn.Linear(5, 64), torch.nn.Tanh(), torch.nn.Linear(64, 40), torch.nn.Tanh(), torch.nn.Linear(40, 3)
+    return torch.nn.Sequential(*layers).double()  # 24 KB: some pages for each rank
 
 
 def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,25 +60,21 @@ def check_equal(group: Group, model: torch.nn.Module, expected: list[torch.Tenso
     assert len(set(group.comm.gather_objects(weights))) == 1
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 @pytest.mark.parametrize("optimizer_name", list(OPTIMIZERS))
 @pytest.mark.parametrize("read_gradients", [True, False])
 @pytest.mark.parametrize("bucket_bytes", [1, 200, 10**6])
-@pytest.mark.parametrize("large_bytes", [1, 60, 2**20])  # none, some and all gradients are copied
 def test_steps_equal_serial_steps(
     group: Group,
-    strategy: str,
+    strategy: dict[str, str],
     optimizer_name: str,
     read_gradients: bool,
     bucket_bytes: int,
-    large_bytes: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(torch_trainable, "LARGE_BYTES", large_bytes)
     model = make_model(seed=group.rank)  # only rank 0 has the right weights to start from
     optimizer = OPTIMIZERS[optimizer_name](model.parameters())
     model, optimizer = hpctrain.distribute(
-        model, optimizer, strategy, group=group, read_gradients=read_gradients, bucket_bytes=bucket_bytes
+        model, optimizer, **strategy, group=group, read_gradients=read_gradients, bucket_bytes=bucket_bytes
     )
     mine = block(SAMPLES, group.size, group.rank)
     for step in range(5):
@@ -85,11 +85,13 @@ def test_steps_equal_serial_steps(
     check_equal(group, model, serial_weights(optimizer_name, 5))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_after_backward_every_rank_reads_the_mean_gradient_and_may_change_its_own(group: Group, strategy: str) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+def test_after_backward_every_rank_reads_the_mean_gradient_and_may_change_its_own(
+    group: Group, strategy: dict[str, str]
+) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
-    model, optimizer = hpctrain.distribute(model, optimizer, strategy, group=group)
+    model, optimizer = hpctrain.distribute(model, optimizer, **strategy, group=group)
     mine = block(SAMPLES, group.size, group.rank)
     for step in range(3):
         inputs, targets = global_batch(step)
@@ -101,12 +103,12 @@ def test_after_backward_every_rank_reads_the_mean_gradient_and_may_change_its_ow
     check_equal(group, model, serial_weights("sgd", 3, clip=0.1))
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_clipping_inside_is_clipping_outside(group: Group, strategy: str) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+def test_clipping_inside_is_clipping_outside(group: Group, strategy: dict[str, str]) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
     model, optimizer = hpctrain.distribute(
-        model, optimizer, strategy, group=group, read_gradients=False, clip_norm=0.1, bucket_bytes=100
+        model, optimizer, **strategy, group=group, read_gradients=False, clip_norm=0.1, bucket_bytes=100
     )
     mine = block(SAMPLES, group.size, group.rank)
     for step in range(3):
@@ -174,17 +176,14 @@ class Branching(torch.nn.Module):
 
 
 @pytest.mark.parametrize("read_gradients", [True, False])
-@pytest.mark.parametrize("large_bytes", [1, 2**20])
-def test_parameters_that_only_some_ranks_use(
-    group: Group, read_gradients: bool, large_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("bucket_bytes", [1, 10**6])
+def test_parameters_that_only_some_ranks_use(group: Group, read_gradients: bool, bucket_bytes: int) -> None:
     """Used on some ranks: the mean counts the others as 0. Used on none: no gradient, so no weight decay either."""
-    monkeypatch.setattr(torch_trainable, "LARGE_BYTES", large_bytes)
     torch.manual_seed(0)
     model = Branching()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    settings = {"read_gradients": read_gradients, "bucket_bytes": large_bytes}
+    settings = {"read_gradients": read_gradients, "bucket_bytes": bucket_bytes}
     model, optimizer = hpctrain.distribute(model, optimizer, group=group, **settings)
     inputs, targets = global_batch(0)
     loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(group.rank == 0)), targets)

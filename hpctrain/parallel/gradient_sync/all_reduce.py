@@ -5,26 +5,41 @@ Bytes sent per rank and step: 2 (p-1)/p of the gradients, with the ring or the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from hpctrain.collectives.all_reduce import choose
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.memory import private
 
 
 class AllReduceGradients:
-    """Implements `GradientSync`: one all-reduce a bucket, in the order in which backward fills them."""
+    """Implements `GradientSync`: one all-reduce a wire, in the order in which backward fills them."""
 
     def __init__(self, group: Group, algorithm: str) -> None:
         self._group = group
-        self._algorithm = choose(algorithm, group.nodes)
-        self.description = f"all_reduce ({self._algorithm})"
+        self._algorithm = algorithm
+        choose(algorithm, 0, group.nodes, group.ladder)  # an unknown name is refused here, not in the first step
+        self._wires: list[Any] = []
+        self.description = f"all_reduce ({algorithm})"
 
-    def finish(self, buckets: Sequence[Bucket]) -> None:
+    def allocate(self, like: Any, length: int) -> Any:
+        """Private memory."""
+        self._wires.append(private(like, length))
+        return self._wires[-1]
+
+    def finish(self, notes: np.ndarray) -> None:
         """Average every wire over all ranks."""
-        for bucket in buckets:
-            self._group.all_reduce(bucket.wire, Op.MEAN, self._algorithm)
+        self._group.all_reduce(notes, Op.SUM)
+        for wire in self._wires:
+            self._group.all_reduce(wire, Op.MEAN, self._algorithm)
 
-    def share(self, buckets: Sequence[Bucket]) -> None:
-        """Every rank has the means already."""
+    def finish_everywhere(self, notes: np.ndarray) -> None:
+        """Every rank has all means anyway."""
+        self.finish(notes)
+
+    def add_owners(self, number: float) -> float:
+        """Every rank owns everything."""
+        return number

@@ -6,14 +6,14 @@ step, so the time grows with the number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.memory import private
 
 
 class CentralGradients:
@@ -23,25 +23,37 @@ class CentralGradients:
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._wires: list[Any] = []
 
-    def finish(self, buckets: Sequence[Bucket]) -> None:
+    def allocate(self, like: Any, length: int) -> Any:
+        """Private memory."""
+        self._wires.append(private(like, length))
+        return self._wires[-1]
+
+    def finish(self, notes: np.ndarray) -> None:
         """Gather at rank 0, and add in rank order."""
-        for bucket in buckets:
-            with self._group.traffic.timed(), host_buffer(bucket.wire) as wire:
-                self._add_at_root(wire)
+        self._group.all_reduce(notes, Op.SUM)
+        for wire in self._wires:
+            with self._group.traffic.timed(), host_buffer(wire) as buffer:
+                self._add_at_root(buffer)
 
-    def _add_at_root(self, wire: np.ndarray) -> None:
+    def _add_at_root(self, buffer: np.ndarray) -> None:
         comm = self._group.comm
         if comm.rank:
-            comm.send(wire, 0)
+            comm.send(buffer, 0)
             return
-        incoming = np.empty_like(wire)
+        incoming = np.empty_like(buffer)
         for other in range(1, comm.size):
             comm.recv(incoming, other)
-            Op.MEAN.combine(wire, incoming)
-        Op.MEAN.finish(wire, comm.size)
+            Op.MEAN.combine(buffer, incoming)
+        Op.MEAN.finish(buffer, comm.size)
 
-    def share(self, buckets: Sequence[Bucket]) -> None:
+    def finish_everywhere(self, notes: np.ndarray) -> None:
         """Broadcast the means, for those who want to read them."""
-        for bucket in buckets:
-            self._group.broadcast(bucket.wire)
+        self.finish(notes)
+        for wire in self._wires:
+            self._group.broadcast(wire)
+
+    def add_owners(self, number: float) -> float:
+        """Rank 0 owns everything; what the others say does not count."""
+        return number

@@ -35,16 +35,35 @@ def test_arrays_that_were_moved_into_a_buffer_are_used() -> None:
     np.testing.assert_allclose(buffer, 2.95)
 
 
-def test_only_parameters_that_are_left_are_updated_and_all_are_zeroed() -> None:
-    parameters = make_parameters()
-    optimizer = Momentum(parameters, lr=0.1)
-    optimizer.parameters = optimizer.parameters[1:]
-    optimizer.step()
-    optimizer.zero_grad()
-    assert (parameters[0][1].value == 1).all()
-    assert (parameters[1][1].value == 0.95).all()
-    assert all((parameter.gradient == 0).all() for _, parameter in parameters)
-    assert optimizer.state_dict().keys() == {"step", "a.momentum_buffer", "b.momentum_buffer"}
+def test_a_part_of_a_parameter_is_updated_as_in_the_whole_and_the_rest_is_left() -> None:
+    whole, parts = make_parameters(), make_parameters()
+    for parameters, cut in ((whole, slice(0, 8)), (parts, slice(3, 7))):
+        optimizer = Momentum(parameters, lr=0.1)
+        optimizer.parts["a"] = cut
+        optimizer.parts["b"] = slice(0, 0)
+        for _ in range(2):
+            optimizer.step()
+        optimizer.zero_grad()
+        assert all((parameter.gradient == 0).all() for _, parameter in parameters)
+    expected = np.where((np.arange(8) >= 3) & (np.arange(8) < 7), whole[0][1].value.reshape(-1), 1)
+    np.testing.assert_array_equal(parts[0][1].value.reshape(-1), expected)
+    assert (parts[1][1].value == 1).all()
+
+
+def test_state_may_lie_elsewhere() -> None:
+    here, there = Momentum(make_parameters(), lr=0.1), Momentum(make_parameters(), lr=0.1)
+    there.step()
+    here.step()
+    memory = np.empty(8)
+
+    def move(array: np.ndarray) -> np.ndarray:
+        memory[...] = array.reshape(-1)
+        return memory.reshape(array.shape)
+
+    there.move_state("a.momentum_buffer", move)
+    there.step()
+    here.step()
+    np.testing.assert_array_equal(memory, here.state_dict()["a.momentum_buffer"].reshape(-1))
 
 
 def test_hooks_come_before_and_after_until_they_are_removed() -> None:
