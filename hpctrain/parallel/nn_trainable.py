@@ -64,9 +64,14 @@ class NnTrainable:
     def after_step(self) -> None:
         """Its state lies where all ranks see it."""
 
-    def after_backward(self, callback: Callable[[], None]) -> None:
-        """The model itself calls back."""
-        self._model.after_backward(callback)
+    def forget_gradients(self) -> None:
+        """Such a model's gradients are set to 0 before each step anyway: backward adds to them."""
+
+    def around_backward(
+        self, begin: Callable[[], None], filled: Callable[[int], None], end: Callable[[], None]
+    ) -> None:
+        """The model itself says when it is done; layers add to gradients where they lie, and do not say when."""
+        self._model.after_backward(end)
 
 
 def _moved(array: Any, flat: Any, slot: Slot) -> Any:

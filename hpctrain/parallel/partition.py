@@ -9,6 +9,8 @@ import mmap
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from hpctrain.layout.blocks import aligned_blocks
 
 
@@ -68,6 +70,10 @@ class NodeSlices:
     def owned(self, length: int, itemsize: int) -> slice:
         """This rank's pages."""
         return self.all_owned(length, itemsize)[self.local_rank]
+
+    def of(self, bucket: np.ndarray) -> slice:
+        """This rank's pages of a bucket."""
+        return self.owned(bucket.size, bucket.itemsize)
 
     def all_owned(self, length: int, itemsize: int) -> list[slice]:
         """The pages of each rank of the node."""

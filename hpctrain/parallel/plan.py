@@ -13,6 +13,7 @@ from hpctrain.parallel.gradient_sync.all_reduce import AllReduceGradients
 from hpctrain.parallel.gradient_sync.central import CentralGradients
 from hpctrain.parallel.gradient_sync.gradient_sync import GradientSync
 from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
+from hpctrain.parallel.gradient_sync.nodes_shared import NodesSharedGradients
 from hpctrain.parallel.partition import Everything, NodeSlices, Partition, RootOwns
 from hpctrain.parallel.schedule import ForwardBackward, accumulate
 from hpctrain.parallel.sharing import why_not_shared
@@ -32,7 +33,8 @@ def _all_reduce(group: Group, algorithm: str) -> Answers:
 
 def _node_shared(group: Group, algorithm: str) -> Answers:
     slices = NodeSlices(group.local_rank, group.local_size, group.nodes.num_carriers)
-    return slices, NodeSharedGradients(group, slices), NodeSharedWeights(group, slices)
+    gradients = NodeSharedGradients if group.num_nodes == 1 else NodesSharedGradients
+    return slices, gradients(group, slices), NodeSharedWeights(group, slices)
 
 
 def _central(group: Group, _: str) -> Answers:
@@ -87,7 +89,7 @@ class Plan:
 
         Args:
             group: the ranks that train.
-            model, optimizer: what they train; only looked at, to learn whether ranks can share its memory.
+            model, optimizer: what they train, of any kind; only looked at, to learn whether ranks can share its memory.
             strategy: "all_reduce", "central", or "auto": all_reduce.
             gradient_sync: of all_reduce: "node_shared": the ranks of a node sum gradients in memory that they share,
                 and each updates its part of the one copy of the weights; "replicated": each rank has its own copy and

@@ -28,7 +28,9 @@ def why_not_shared(model: Any, optimizer: Any) -> str:
     torch = sys.modules.get("torch")  # a torch module can only exist where torch is imported
     if torch is not None and isinstance(model, torch.nn.Module):
         return _why_not_torch(torch, model, optimizer)
-    values = [parameter.value for _, parameter in model.named_parameters()]
+    values = (
+        [parameter.value for _, parameter in model.named_parameters()] if hasattr(model, "named_parameters") else []
+    )
     return "" if all(isinstance(value, np.ndarray) for value in values) else "they lie on a GPU"
 
 

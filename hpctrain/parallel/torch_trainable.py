@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -57,8 +58,9 @@ class TorchTrainable:
             for buffer in module.buffers()
             if buffer.is_floating_point()
         ]
-        for parameter in self._parameters:
-            parameter.register_post_accumulate_grad_hook(self._move_gradient)  # type: ignore[no-untyped-call]
+        self._bucket_of: dict[torch.Tensor, int] = {place.parameter: place.bucket for place in places}
+        self._num_in_bucket = [len(slots) for slots in cuts]
+        self._missing: list[int] = []  # of each bucket, gradients of the pass under way; empty outside of one
 
     def _fill_bucket(self, slots: Sequence[Slot], plan: Plan) -> Bucket:
         like = self._parameters[slots[0].index].detach()
@@ -102,6 +104,7 @@ class TorchTrainable:
     @torch.no_grad()
     def hand_back(self, notes: np.ndarray) -> None:
         """A parameter for which no rank has a gradient gets none."""
+        self._missing.clear()  # whatever became of the last pass
         lengths = [len(self._parameters), 1, *(buffer.numel() for buffer in self._norms)]
         marks, foreign, *statistics = np.split(notes, np.cumsum(lengths)[:-1])
         self._state_changed = foreign[0] > 0
@@ -118,18 +121,37 @@ class TorchTrainable:
         """Swap them out."""
         self._step.end()
 
-    def after_backward(self, callback: Callable[[], None]) -> None:
-        """The first gradient of a pass asks autograd to call back when the pass is over, as torch's own DDP does."""
-        queued: list[None] = []
+    def forget_gradients(self) -> None:
+        """Each `p.grad` becomes None."""
+        for parameter in self._parameters:
+            parameter.grad = None
 
-        def at_the_end() -> None:
-            queued.clear()
-            callback()
+    def around_backward(
+        self, begin: Callable[[], None], filled: Callable[[int], None], end: Callable[[], None]
+    ) -> None:
+        """Autograd tells of each gradient, and calls back when a pass is over, as for torch's own DDP."""
+        self._begin, self._filled, self._end = begin, filled, end
+        # Autograd holds its hooks where Python's garbage collector does not see them: they must not hold the model.
+        here = weakref.ref(self)
 
-        def on_gradient(_: torch.Tensor) -> None:
-            if not queued:
-                queued.append(None)
-                torch.autograd.Variable._execution_engine.queue_callback(at_the_end)
+        def on_gradient(parameter: torch.Tensor) -> None:
+            if (trainable := here()) is not None:
+                trainable._on_gradient(parameter)
 
         for parameter in self._parameters:
             parameter.register_post_accumulate_grad_hook(on_gradient)  # type: ignore[no-untyped-call]
+
+    def _on_gradient(self, parameter: torch.Tensor) -> None:
+        if not self._missing:
+            self._begin()
+            self._missing.extend(self._num_in_bucket)
+            torch.autograd.Variable._execution_engine.queue_callback(self._end_pass)
+        self._move_gradient(parameter)
+        number = self._bucket_of[parameter]
+        self._missing[number] -= 1
+        if self._missing[number] == 0:
+            self._filled(number)
+
+    def _end_pass(self) -> None:
+        self._missing.clear()
+        self._end()

@@ -51,5 +51,16 @@ class Trainable(Protocol):
     def after_step(self) -> None:
         """Show the optimizer's state as if it had updated everything. All ranks, just after its step."""
 
-    def after_backward(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called at the end of every backward pass."""
+    def forget_gradients(self) -> None:
+        """They are used up: a step without a backward pass changes nothing."""
+
+    def around_backward(
+        self, begin: Callable[[], None], filled: Callable[[int], None], end: Callable[[], None]
+    ) -> None:
+        """Say how a backward pass goes.
+
+        Args:
+            begin: called before the first gradient of a pass is moved.
+            filled: called with the number of a bucket whose gradients are all there, where that is known early.
+            end: called at the end of the pass.
+        """

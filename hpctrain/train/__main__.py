@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpctrain.errors import HpctrainError, Preempted
 from hpctrain.job.command_line import Request, parse
-from hpctrain.launch.environment import discover
+from hpctrain.launch.environment import LOCAL, Launcher, discover
 from hpctrain.launch.process import keep_freed_memory, leave
 from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0, end_world
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a job; returns the exit code: 0 done, 2 bad input, 75 preempted and resumable, 1 anything else."""
-    speaks = discover().rank == 0
+    launcher = discover()
+    speaks = launcher.rank == 0
     try:
         request = parse(sys.argv[1:] if argv is None else argv)
     except HpctrainError as error:
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with contextlib.suppress(BrokenPipeError):  # who reads on in `| head` has read enough
                 print(_information(request), flush=True)
         return 0
-    return _train(request, speaks)
+    return _train(request, launcher)
 
 
 def _information(request: Request) -> str:
@@ -52,14 +53,16 @@ def _refuse(error: HpctrainError, speaks: bool) -> int:
     return error.exit_code
 
 
-def _train(request: Request, speaks: bool) -> int:
+def _train(request: Request, launcher: Launcher) -> int:
     job = _load(request)
-    from hpctrain.launch.world import join  # imports NumPy, which must find its threads in the environment
-
     try:
-        world = join(0 if isinstance(job, HpctrainError) else job.run.threads)
+        if not isinstance(job, HpctrainError) and _wants_ranks(job, launcher):
+            return _start_ranks(job.run.local_ranks, launcher)
+        from hpctrain.launch.world import join  # imports NumPy, which must find its threads in the environment
+
+        world = join() if isinstance(job, HpctrainError) else join(job.run.threads, job.comm.tuning_file)
     except HpctrainError as error:
-        return _refuse(error, speaks)
+        return _refuse(error, launcher.rank == 0)
     # A job file may be there for one rank and not for another: ranks refuse it together, so that none waits.
     for refused in world.group.comm.gather_objects(job if isinstance(job, HpctrainError) else None):
         if refused is not None:
@@ -75,6 +78,20 @@ def _train(request: Request, speaks: bool) -> int:
         _close(session, error)
         end_world(error, world.group.comm, session.run_dir.rank_log(world.group.rank) if session.run_dir else None)
     return Preempted.exit_code if status == "preempted" else 0
+
+
+def _wants_ranks(job: Job, launcher: Launcher) -> bool:
+    """Whether this process is to start the ranks of a job, instead of being one of them."""
+    return job.run.local_ranks > 0 and (launcher.name, launcher.size) != (LOCAL, job.run.local_ranks)
+
+
+def _start_ranks(size: int, launcher: Launcher) -> int:
+    """Run this same command as so many ranks; returns the exit code of the job."""
+    from hpctrain.launch.local_launch import run_local_ranks
+    from hpctrain.launch.trap import check_local_launch
+
+    check_local_launch(launcher, size)
+    return run_local_ranks([sys.executable, *sys.orig_argv[1:]], size)
 
 
 def _load(request: Request) -> Job | HpctrainError:

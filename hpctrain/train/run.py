@@ -21,7 +21,7 @@ from hpctrain.launch.environment import slurm_job_id
 from hpctrain.launch.facts import environment_facts
 from hpctrain.launch.run_dir import RunDir, write_json
 from hpctrain.launch.world import World
-from hpctrain.parallel.distribute import distribute
+from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 from hpctrain.resilience.fatal import end_world
 from hpctrain.resilience.stop_request import StopRequest
@@ -158,7 +158,9 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
         accumulate_batches=job.training.accumulate,
         bucket_bytes=job.comm.bucket_bytes,
     )
-    distribute(engine.model, engine.optimizer, plan, read_gradients=False, clip_norm=job.training.clip_norm)
+    distribution = Distribution(
+        plan, engine.model, engine.optimizer, read_gradients=False, clip_norm=job.training.clip_norm
+    )
     batch_size = job.training.batch_per_rank * group.size or job.training.batch_size
     loader = partial(
         Loader,
@@ -171,7 +173,7 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
     )
     return Trainer(
         job=job,
-        plan=plan,
+        distribution=distribution,
         engine=engine,
         data=data,
         train_loader=loader(data.train),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpctrain.data.batch import Batch
 from hpctrain.errors import NonFiniteLossError
+from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.schedule import execute
 from hpctrain.train.agreement import Agreed, agree
@@ -12,13 +13,21 @@ from hpctrain.train.engine import Engine, Sums
 
 
 def train_step(
-    engine: Engine, plan: Plan, batch: Batch, learning_rate: float, clock: Clock, *, stop: bool, save: bool
+    engine: Engine,
+    distribution: Distribution,
+    batch: Batch,
+    learning_rate: float,
+    clock: Clock,
+    *,
+    stop: bool,
+    save: bool,
 ) -> Agreed:
     """Compute a global batch and update the weights, unless its loss is not a number. All ranks of the plan.
 
     Gradients are averaged over ranks, so each rank scales its sum such that the mean over ranks is the mean over
     samples: exact, however many samples each rank holds. `stop` and `save` are this rank's votes; see `agree`.
     """
+    plan = distribution.plan
     scale = plan.group.size / batch.global_size
     with clock.section("compute"):
         engine.zero_grad()
@@ -29,6 +38,8 @@ def train_step(
     if agreed.is_finite:
         with clock.section("optimizer"):
             engine.step(learning_rate)
+    else:
+        distribution.drop_step()
     return agreed
 
 

@@ -14,6 +14,7 @@ from hpctrain.data.loader import Loader
 from hpctrain.data.open import OpenedData
 from hpctrain.job.settings import Job
 from hpctrain.optim.schedule import learning_rate
+from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, StepRecord
 from hpctrain.train.clock import Clock
@@ -29,7 +30,7 @@ class Trainer:
 
     Attributes:
         job: the settings.
-        plan: how ranks share the work.
+        distribution: how ranks share the work, at work on the engine's model.
         engine: what computes.
         data: what is learned from.
         train_loader, test_loader: its batches; no test data: None.
@@ -41,7 +42,7 @@ class Trainer:
     """
 
     job: Job
-    plan: Plan
+    distribution: Distribution
     engine: Engine
     data: OpenedData
     train_loader: Loader
@@ -60,6 +61,11 @@ class Trainer:
         self._saved_step = -1
         self._evaluated_step = -1
         self._epoch_sums = Sums()
+
+    @property
+    def plan(self) -> Plan:
+        """How ranks share the work."""
+        return self.distribution.plan
 
     def start_at(self, step: int) -> None:
         """Continue an earlier run, which had done so many steps."""
@@ -113,7 +119,7 @@ class Trainer:
             self.job.schedule, self.job.optimizer.lr, self.step, self.total_steps, self.plan.group.size
         )
         stop, save = self.stop_signal() is not None, self._save_is_due_by_time()
-        agreed = train_step(self.engine, self.plan, batch, rate, self.clock, stop=stop, save=save)
+        agreed = train_step(self.engine, self.distribution, batch, rate, self.clock, stop=stop, save=save)
         if agreed.is_finite:
             self._epoch_sums += agreed.sums
         else:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from several_nodes import SeveralNodes
 
 import hpctrain
 from hpctrain import Group
 from hpctrain.layout.blocks import block
+from hpctrain.parallel.distribution import Distribution
+from hpctrain.parallel.plan import Plan
 
 SAMPLES = 24  # of a global batch; not divided by 5, but by every world size of the tests
 STRATEGIES = {
@@ -23,6 +31,14 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
     "adagrad": lambda parameters: torch.optim.Adagrad(parameters, lr=1e-2),
 }
+
+
+@pytest.fixture(params=[1, 2], ids=["one node", "two nodes"])
+def nodes(group: Group, request: pytest.FixtureRequest) -> Iterator[Group]:
+    """All ranks, on one node or on two."""
+    placed = Group(SeveralNodes(group.comm, request.param))
+    yield placed
+    placed.close()
 
 
 def make_model(seed: int = 0) -> torch.nn.Module:
@@ -65,52 +81,52 @@ def check_equal(group: Group, model: torch.nn.Module, expected: list[torch.Tenso
 @pytest.mark.parametrize("read_gradients", [True, False])
 @pytest.mark.parametrize("bucket_bytes", [1, 200, 10**6])
 def test_steps_equal_serial_steps(
-    group: Group,
+    nodes: Group,
     strategy: dict[str, str],
     optimizer_name: str,
     read_gradients: bool,
     bucket_bytes: int,
 ) -> None:
-    model = make_model(seed=group.rank)  # only rank 0 has the right weights to start from
+    model = make_model(seed=nodes.rank)  # only rank 0 has the right weights to start from
     optimizer = OPTIMIZERS[optimizer_name](model.parameters())
     model, optimizer = hpctrain.distribute(
-        model, optimizer, **strategy, group=group, read_gradients=read_gradients, bucket_bytes=bucket_bytes
+        model, optimizer, **strategy, group=nodes, read_gradients=read_gradients, bucket_bytes=bucket_bytes
     )
-    mine = block(SAMPLES, group.size, group.rank)
+    mine = block(SAMPLES, nodes.size, nodes.rank)
     for step in range(5):
         inputs, targets = global_batch(step)
         optimizer.zero_grad(set_to_none=bool(step % 2))
         loss_of(model, inputs[mine], targets[mine]).backward()
         optimizer.step()
-    check_equal(group, model, serial_weights(optimizer_name, 5))
+    check_equal(nodes, model, serial_weights(optimizer_name, 5))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 def test_after_backward_every_rank_reads_the_mean_gradient_and_may_change_its_own(
-    group: Group, strategy: dict[str, str]
+    nodes: Group, strategy: dict[str, str]
 ) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
-    model, optimizer = hpctrain.distribute(model, optimizer, **strategy, group=group)
-    mine = block(SAMPLES, group.size, group.rank)
+    model, optimizer = hpctrain.distribute(model, optimizer, **strategy, group=nodes)
+    mine = block(SAMPLES, nodes.size, nodes.rank)
     for step in range(3):
         inputs, targets = global_batch(step)
         optimizer.zero_grad()
         loss_of(model, inputs[mine], targets[mine]).backward()
-        norms = group.comm.gather_objects(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)))
+        norms = nodes.comm.gather_objects(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)))
         assert len(set(norms)) == 1
         optimizer.step()
-    check_equal(group, model, serial_weights("sgd", 3, clip=0.1))
+    check_equal(nodes, model, serial_weights("sgd", 3, clip=0.1))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
-def test_clipping_inside_is_clipping_outside(group: Group, strategy: dict[str, str]) -> None:
+def test_clipping_inside_is_clipping_outside(nodes: Group, strategy: dict[str, str]) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
     model, optimizer = hpctrain.distribute(
-        model, optimizer, **strategy, group=group, read_gradients=False, clip_norm=0.1, bucket_bytes=100
+        model, optimizer, **strategy, group=nodes, read_gradients=False, clip_norm=0.1, bucket_bytes=100
     )
-    mine = block(SAMPLES, group.size, group.rank)
+    mine = block(SAMPLES, nodes.size, nodes.rank)
     for step in range(3):
         inputs, targets = global_batch(step)
         optimizer.zero_grad()
@@ -121,11 +137,13 @@ def test_clipping_inside_is_clipping_outside(group: Group, strategy: dict[str, s
 
 
 @pytest.mark.parametrize("read_gradients", [True, False])
-def test_gradients_accumulate(group: Group, read_gradients: bool) -> None:
+def test_gradients_accumulate(nodes: Group, read_gradients: bool) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["adam"](model.parameters())
-    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=read_gradients)
-    mine = block(SAMPLES, group.size, group.rank)
+    model, optimizer = hpctrain.distribute(
+        model, optimizer, group=nodes, read_gradients=read_gradients, accumulate_batches=2
+    )
+    mine = block(SAMPLES, nodes.size, nodes.rank)
     for step in range(3):
         inputs, targets = (part[mine] for part in global_batch(step))
         optimizer.zero_grad()
@@ -133,23 +151,23 @@ def test_gradients_accumulate(group: Group, read_gradients: bool) -> None:
             share = len(inputs[half]) / len(inputs)
             (loss_of(model, inputs[half], targets[half]) * share).backward()
         optimizer.step()
-    check_equal(group, model, serial_weights("adam", 3))
+    check_equal(nodes, model, serial_weights("adam", 3))
 
 
-def test_ranks_with_different_numbers_of_samples_weigh_exactly(group: Group) -> None:
+def test_ranks_with_different_numbers_of_samples_weigh_exactly(nodes: Group) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
-    model, optimizer = hpctrain.distribute(model, optimizer, group=group, read_gradients=False)
-    mine = slice(0, SAMPLES) if group.size == 1 else slice(0, 0)
-    if group.size > 1 and group.rank:  # rank 0 has nothing, the last rank most
-        mine = slice(group.rank - 1, group.rank if group.rank < group.size - 1 else SAMPLES)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=nodes, read_gradients=False)
+    mine = slice(0, SAMPLES) if nodes.size == 1 else slice(0, 0)
+    if nodes.size > 1 and nodes.rank:  # rank 0 has nothing, the last rank most
+        mine = slice(nodes.rank - 1, nodes.rank if nodes.rank < nodes.size - 1 else SAMPLES)
     for step in range(3):
         inputs, targets = (part[mine] for part in global_batch(step))
         optimizer.zero_grad()
         if len(inputs):
-            (loss_of(model, inputs, targets) * (group.size * len(inputs) / SAMPLES)).backward()
+            (loss_of(model, inputs, targets) * (nodes.size * len(inputs) / SAMPLES)).backward()
         optimizer.step()
-    check_equal(group, model, serial_weights("sgd", 3))
+    check_equal(nodes, model, serial_weights("sgd", 3))
 
 
 def test_learning_rate_schedulers_work_as_ever(group: Group) -> None:
@@ -177,36 +195,36 @@ class Branching(torch.nn.Module):
 
 @pytest.mark.parametrize("read_gradients", [True, False])
 @pytest.mark.parametrize("bucket_bytes", [1, 10**6])
-def test_parameters_that_only_some_ranks_use(group: Group, read_gradients: bool, bucket_bytes: int) -> None:
+def test_parameters_that_only_some_ranks_use(nodes: Group, read_gradients: bool, bucket_bytes: int) -> None:
     """Used on some ranks: the mean counts the others as 0. Used on none: no gradient, so no weight decay either."""
     torch.manual_seed(0)
     model = Branching()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     settings = {"read_gradients": read_gradients, "bucket_bytes": bucket_bytes}
-    model, optimizer = hpctrain.distribute(model, optimizer, group=group, **settings)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=nodes, **settings)
     inputs, targets = global_batch(0)
-    loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(group.rank == 0)), targets)
+    loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(nodes.rank == 0)), targets)
     loss.backward()
     optimizer.step()
     changed = [not torch.equal(now.detach(), then) for now, then in zip(model.parameters(), before, strict=True)]
-    assert changed == [group.size > 1] * 2 + [True] * 2 + [False] * 2
+    assert changed == [nodes.size > 1] * 2 + [True] * 2 + [False] * 2
     assert model.branches[2].weight.grad is None
     weights = [parameter.detach().numpy().tobytes() for parameter in model.parameters()]
-    assert group.comm.gather_objects(weights).count(weights) == group.size
+    assert nodes.comm.gather_objects(weights).count(weights) == nodes.size
 
 
-def test_running_statistics_and_frozen_weights_agree(group: Group) -> None:
-    torch.manual_seed(group.rank)
+def test_running_statistics_and_frozen_weights_agree(nodes: Group) -> None:
+    torch.manual_seed(nodes.rank)
     model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
     model[0].weight.requires_grad_(False)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
-    model, optimizer = hpctrain.distribute(model, optimizer, group=group)
-    inputs, targets = global_batch(group.rank)
+    model, optimizer = hpctrain.distribute(model, optimizer, group=nodes)
+    inputs, targets = global_batch(nodes.rank)
     loss_of(model, inputs.float(), targets).backward()
     optimizer.step()
     state = {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
-    assert all(other == state for other in group.comm.gather_objects(state))
+    assert all(other == state for other in nodes.comm.gather_objects(state))
     assert model[1].num_batches_tracked == 1
 
 
@@ -235,3 +253,123 @@ def test_what_cannot_be_distributed_is_refused(group: Group) -> None:
         hpctrain.distribute(make_model(), optimizer, "allreduce", group=group)
     with pytest.raises(hpctrain.MeshError, match=rf"but the world has {group.size}"):
         hpctrain.distribute(make_model(), optimizer, group=group, data=group.size + 1)
+
+
+def step_serially(model: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    for step in steps:
+        optimizer.zero_grad()
+        loss_of(model, *global_batch(step)).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "strategy", [STRATEGIES["node_shared"], STRATEGIES["replicated"]], ids=["shared", "replicated"]
+)
+@pytest.mark.parametrize("optimizer_name", list(OPTIMIZERS))
+@pytest.mark.parametrize("read_gradients", [True, False])
+def test_the_optimizers_state_is_whole_on_every_rank_and_can_be_loaded(
+    nodes: Group, strategy: dict[str, str], optimizer_name: str, read_gradients: bool
+) -> None:
+    """state_dict() is what a serial run's is, without all ranks calling it, and a loaded one is what goes on."""
+    serial = make_model()
+    serial_optimizer = OPTIMIZERS[optimizer_name](serial.parameters())
+    model = make_model()
+    optimizer = OPTIMIZERS[optimizer_name](model.parameters())
+    hpctrain.distribute(model, optimizer, group=nodes, read_gradients=read_gradients, **strategy)
+
+    def check_state() -> None:
+        expected, found = serial_optimizer.state_dict(), optimizer.state_dict()
+        assert found["param_groups"] == expected["param_groups"]
+        torch.testing.assert_close(found["state"], expected["state"], rtol=1e-10, atol=1e-14)
+
+    for start in (0, 2):
+        step_serially(serial, serial_optimizer, range(start, start + 2))
+        step_serially(model, optimizer, range(start, start + 2))
+        if nodes.rank == nodes.size - 1:  # one rank alone may look
+            check_state()
+    nodes.barrier()
+    saved = [copy.deepcopy(one.state_dict()) for one in (model, optimizer, serial, serial_optimizer)]
+    step_serially(model, optimizer, range(7, 9))
+    nodes.barrier()
+    for one, state in zip((model, optimizer, serial, serial_optimizer), saved, strict=True):
+        one.load_state_dict(state)
+    step_serially(serial, serial_optimizer, range(4, 6))
+    step_serially(model, optimizer, range(4, 6))
+    check_state()
+    check_equal(nodes, model, [parameter.detach() for parameter in serial.parameters()])
+
+
+def test_state_that_was_loaded_on_some_ranks_only_is_refused(group: Group) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    hpctrain.distribute(model, optimizer, group=group)
+    step_serially(model, optimizer, range(1))
+    state = copy.deepcopy(optimizer.state_dict())
+    if group.rank == 0:
+        state["state"].pop(0)
+        optimizer.load_state_dict(state)
+    if group.size == 1:
+        step_serially(model, optimizer, range(1))
+        return
+    with pytest.raises(hpctrain.CommunicationError, match="changed on some ranks only"):
+        step_serially(model, optimizer, range(1))
+
+
+def test_more_passes_than_were_announced_are_refused(nodes: Group) -> None:
+    """Gradients have left by then; to add to them would give something else on every rank."""
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    hpctrain.distribute(model, optimizer, group=nodes, read_gradients=False)
+    loss_of(model, *global_batch(0)).backward()
+    with pytest.raises(hpctrain.ModelError, match=r"pass 2 since the last step\(\).* accumulate_batches=\.\.\."):
+        loss_of(model, *global_batch(0)).backward()
+    optimizer.step()
+    nodes.barrier()
+
+
+def test_a_step_without_a_backward_pass_changes_nothing_where_gradients_are_used_up(nodes: Group) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    hpctrain.distribute(model, optimizer, group=nodes, read_gradients=False)
+    loss_of(model, *global_batch(0)).backward()
+    optimizer.step()
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    nodes.barrier()
+    optimizer.step()
+    check_equal(nodes, model, weights)
+
+
+def test_a_dropped_step_leaves_no_trace(nodes: Group) -> None:
+    model = make_model()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    plan = Plan.build(nodes, model, optimizer, bucket_bytes=200)
+    distribution = Distribution(plan, model, optimizer, read_gradients=False, clip_norm=0.0)
+    for step in range(6):
+        optimizer.zero_grad()
+        if step % 2 and (nodes.size == 1 or nodes.rank):  # rank 0 has an empty batch in the steps that are dropped
+            (loss_of(model, *global_batch(step)) * float("nan")).backward()
+        if step % 2:
+            distribution.drop_step()
+        else:
+            loss_of(model, *global_batch(step // 2)).backward()
+            optimizer.step()
+    check_equal(nodes, model, serial_weights("adam", 3))
+
+
+def test_models_that_are_made_again_and_again_leave_nothing_behind(nodes: Group) -> None:
+    def make() -> None:
+        model = make_model()
+        optimizer = OPTIMIZERS["adam"](model.parameters())
+        hpctrain.distribute(model, optimizer, group=nodes)
+        step_serially(model, optimizer, range(2))
+
+    def held() -> tuple[int, int, int]:
+        gc.collect()
+        mappings = Path("/proc/self/maps").read_text().count("hpctrain-")
+        return len(os.listdir("/proc/self/fd")), mappings, threading.active_count()
+
+    make()
+    before = held()
+    for _ in range(10):
+        make()
+    assert held() == before

@@ -30,6 +30,9 @@ class AllReduceGradients:
         self._wires.append(private(like, length))
         return self._wires[-1]
 
+    def start(self, number: int) -> None:
+        """It waits for the end of backward."""
+
     def finish(self, notes: np.ndarray) -> None:
         """Average every wire over all ranks."""
         self._group.all_reduce(notes, Op.SUM)

@@ -20,6 +20,12 @@ class GradientSync(Protocol):
     def allocate(self, like: Any, length: int) -> Any:
         """A new wire: a 1-D array of zeros, of the library, dtype and device of `like`. All ranks."""
 
+    def start(self, number: int) -> None:
+        """This rank has filled the wire that was allocated as the `number`-th, from 0: it may leave.
+
+        Not collective: ranks may fill wires in any order, or leave that to `finish`. Until then it must not be touched.
+        """
+
     def finish(self, notes: np.ndarray) -> None:
         """Afterwards each rank's wires hold the mean over all ranks where it owns them; elsewhere, anything.
 

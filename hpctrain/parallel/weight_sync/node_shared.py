@@ -34,9 +34,9 @@ class NodeSharedWeights:
     def before_step(self) -> None:
         """Wait for the ranks of the node."""
         with self._group.traffic.timed():
-            self._group.node_comm.barrier()
+            self._group.nodes.barrier()
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Wait for the ranks of the node."""
         with self._group.traffic.timed():
-            self._group.node_comm.barrier()
+            self._group.nodes.barrier()

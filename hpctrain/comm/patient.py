@@ -1,0 +1,53 @@
+"""A communicator that sleeps while it waits for messages: for threads that talk while others compute.
+
+MPI's own wait looks again and again, and takes a core to do so; on a network, whose messages take milliseconds, a look
+now and then is enough to keep them going.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpctrain.comm.communicator import Request
+from hpctrain.comm.local.patience import Patience
+from hpctrain.comm.metered import MeteredCommunicator
+
+_LONGEST_SLEEP = 5e-4  # seconds: 60 KB at 1 Gbit/s, which the system's own buffers hold
+
+
+class PatientRequest:
+    """Implements `Request` by another one."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def test(self) -> bool:
+        """Passed on."""
+        return self._request.test()
+
+    def wait(self) -> None:
+        """Look, and sleep."""
+        patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_SLEEP)
+        while not self._request.test():
+            patience.pause()
+        self._request.wait()
+
+
+class PatientCommunicator(MeteredCommunicator):
+    """Implements `Communicator` by another one, and counts as that one does."""
+
+    def isend(self, buffer: np.ndarray, dest: int, tag: int = 0) -> PatientRequest:
+        """Started there."""
+        return PatientRequest(super().isend(buffer, dest, tag))
+
+    def irecv(self, buffer: np.ndarray, source: int, tag: int = 0) -> PatientRequest:
+        """Started there."""
+        return PatientRequest(super().irecv(buffer, source, tag))
+
+    def send(self, buffer: np.ndarray, dest: int, tag: int = 0) -> None:
+        """As a started one that is waited for."""
+        self.isend(buffer, dest, tag).wait()
+
+    def recv(self, buffer: np.ndarray, source: int, tag: int = 0) -> None:
+        """As a started one that is waited for."""
+        self.irecv(buffer, source, tag).wait()

@@ -1,0 +1,88 @@
+"""Gradients that meet in the memory of each node, and then slice by slice between the nodes, while backward runs.
+
+    node A  rank 0: a      rank 1: b        each rank sums its slice over the node ...
+               │              │
+    node B  rank 2: a      rank 3: b        ... and all-reduces it, by a ring, with the owners of that slice elsewhere
+
+A wire leaves when all ranks of the node have filled it: a network takes longer than memory, and few cores to keep busy.
+Every node sends 2 (N-1)/N of the gradients in all, for N nodes, shared out over its ranks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hpctrain.collectives.all_reduce.ring import ring
+from hpctrain.collectives.group import Group
+from hpctrain.collectives.slices import combine
+from hpctrain.comm.local.fence import Fence
+from hpctrain.comm.local.patience import Patience
+from hpctrain.comm.operation import Op
+from hpctrain.comm.patient import PatientCommunicator
+from hpctrain.parallel.gradient_sync.courier import Courier
+from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
+from hpctrain.parallel.partition import NodeSlices
+
+_LONGEST_LOOK = 5e-4  # seconds that a full wire may lie before it is seen
+
+
+class NodesSharedGradients(NodeSharedGradients):
+    """Implements `GradientSync` for several nodes."""
+
+    def __init__(self, group: Group, slices: NodeSlices) -> None:
+        super().__init__(group, slices)
+        self._rounds = 0
+        self._full: list[list[np.ndarray]] = []  # of each wire, the last round in which each rank has filled it
+        across = group.nodes.across
+        self._across = PatientCommunicator(across.split(0, across.rank), group.traffic)
+        self._courier = Courier(self._carry)
+        self._fence = Fence()
+        self.description = f"node_shared ({group.num_nodes} nodes, one copy of the weights on each)"
+
+    def allocate(self, like: Any, length: int) -> Any:
+        """Memory of this rank that the others of the node see."""
+        self._full.append(self._memory.per_rank(np.empty(0, np.int64), 1)[1])
+        return super().allocate(like, length)
+
+    def start(self, number: int) -> None:
+        """Tell the node that this rank has filled the wire, and the courier that it may look for the others."""
+        self._fence()  # first what lies in the wire, then that it lies there
+        self._full[number][self._group.local_rank][0] = self._rounds + 1
+        self._courier.take(number, len(self._wires))
+
+    def _carry(self, number: int) -> None:
+        """Sum this rank's slice over the node and then over the nodes, in place. In the courier's thread."""
+        for full in self._full[number]:
+            patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_LOOK)
+            while full[0] <= self._rounds:
+                patience.pause()
+        Fence()()
+        wires = self._wires[number]
+        mine = self._slices.of(wires[0])
+        sources = [wire[mine] for wire in wires]
+        total = sources[self._group.local_rank]
+        combine(sources, total, Op.MEAN, self._group.size)
+        ring(self._across, total, Op.SUM)
+
+    def finish(self, notes: np.ndarray) -> None:
+        """Start what has not left yet, and wait until all has come back."""
+        self._group.all_reduce(notes, Op.SUM)
+        with self._group.traffic.timed():
+            for number, full in enumerate(self._full):
+                if full[self._group.local_rank][0] <= self._rounds:
+                    self.start(number)
+            self._courier.finish(len(self._wires))
+            self._rounds += 1
+
+    def finish_everywhere(self, notes: np.ndarray) -> None:
+        """Then read the slices of the others from their wires."""
+        self.finish(notes)
+        with self._group.traffic.timed():
+            self._group.nodes.barrier()
+            for wires in self._wires:
+                mine = wires[self._group.local_rank]
+                for wire, cut in zip(wires, self._slices.all_owned(mine.size, mine.itemsize), strict=True):
+                    mine[cut] = wire[cut]
+            self._group.nodes.barrier()
