@@ -1,12 +1,12 @@
-"""The models that step_time.py trains, each with its data: random numbers of a fixed seed, since only time is asked.
+"""The models that are trained, each with its data: random numbers of a fixed seed, since only time is asked.
 
 Batches are small, as on one CPU core: the less there is to compute, the more communication shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -14,18 +14,34 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 
+def sgd(parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    """The cheapest optimizer that people train with: what a dearer one costs would hide what communication costs."""
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+
+
+def adam(parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
+    """The usual one. Steps are small, since it makes a step of full length out of a gradient that is rounding alone:
+    contenders that sum in another order would drift apart, and could not be held to the same loss."""
+    return torch.optim.Adam(parameters, lr=1e-5)
+
+
 @dataclass(frozen=True)
 class Workload:
-    """A model, and the batch of one rank, which it sees again in every step."""
+    """A model, and the batch of one rank, which it sees again in every step; and which optimizer updates it."""
 
     model: nn.Module
     inputs: Tensor
     targets: Tensor
+    optimizer_of: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] = sgd
 
     def loss(self, model: nn.Module) -> Tensor:
         """Mean cross-entropy of `model`, which is `self.model` or wraps it."""
         outputs = model(self.inputs)
         return cross_entropy(outputs.flatten(0, -2), self.targets.flatten())
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Over the model's parameters."""
+        return self.optimizer_of(self.model.parameters())
 
 
 def mlp(rank: int) -> Workload:
@@ -38,6 +54,11 @@ def mlp(rank: int) -> Workload:
     model = nn.Sequential(*layers[:-1])
     data = torch.Generator().manual_seed(rank)
     return Workload(model, torch.randn(64, 1024, generator=data), torch.randint(10, (64,), generator=data))
+
+
+def mlp_adam(rank: int) -> Workload:
+    """The same with Adam: twice as much optimizer state, and an update that costs."""
+    return replace(mlp(rank), optimizer_of=adam)
 
 
 def cnn(rank: int) -> Workload:
@@ -92,4 +113,4 @@ def gpt(rank: int) -> Workload:
     return Workload(model, tokens[:, :-1], tokens[:, 1:])
 
 
-WORKLOADS: Mapping[str, Callable[[int], Workload]] = {"cnn": cnn, "mlp": mlp, "gpt": gpt}
+WORKLOADS: Mapping[str, Callable[[int], Workload]] = {"cnn": cnn, "mlp": mlp, "gpt": gpt, "mlp_adam": mlp_adam}

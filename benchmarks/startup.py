@@ -13,17 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.arguments import parser
-from harness.launch import finish, start
+from harness.arguments import parser, positive_numbers
+from harness.launch import finish, start, tuned
 from harness.measure import in_turns
-from harness.result import publish
+from harness.result import Report, publish
 from harness.samples import Sample
-
-from hpctrain.launch.environment import Launcher, prepare
 
 LONGEST_SECONDS = 300.0  # of one launch: what takes longer hangs
 POLL_SECONDS = 0.002
@@ -34,8 +32,8 @@ POLL_SECONDS = 0.002
 NUMPY_JOB_IMPORTS = "import numpy, pydantic, safetensors.numpy, threadpoolctl"
 
 COMPARISONS = {
-    "times mpi4py": dict.fromkeys(["untuned mpi4py", "mpi4py + imports", "numpy job"], "mpi4py"),
-    "times its imports": {"numpy job": "mpi4py + imports", "torch job": "mpi4py + torch"},
+    "times mpi4py": {name: ["mpi4py"] for name in ("untuned mpi4py", "mpi4py + imports", "numpy job")},
+    "times its imports": {"numpy job": ["mpi4py + imports"], "torch job": ["mpi4py + torch"]},
 }
 
 
@@ -55,13 +53,6 @@ class Launch:
 def untuned(ranks: int) -> dict[str, str]:
     """No settings: what a program comes to that nobody has thought about."""
     return {}
-
-
-def tuned(ranks: int) -> dict[str, str]:
-    """What hpctrain sets for itself with so many ranks on this machine."""
-    environment: dict[str, str] = {}
-    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
-    return environment
 
 
 def barrier(imports: str = "", settings: Callable[[int], dict[str, str]] = tuned) -> Launch:
@@ -94,27 +85,20 @@ LAUNCHES: Mapping[str, Launch] = {
 
 def main() -> None:
     """Launch worlds of each size, and publish how long they took."""
-    asked = parser(__doc__, repeats=5).parse_args()
-    samples = [sample for ranks in asked.ranks for sample in measure(ranks, asked.repeats)]
-    publish(
-        samples,
-        name="startup",
-        question=(__doc__ or "").strip(),
-        unit="s",
-        comparisons=COMPARISONS,
-        folder=asked.results,
-    )
+    made = parser(__doc__, repeats=7)
+    made.add_argument("--ranks", type=positive_numbers, default="1,2,8", help="world sizes, comma-separated")
+    asked = made.parse_args()
+    samples = (sample for ranks in asked.ranks for sample in measure(ranks, asked.repeats))
+    publish(samples, Report("startup", (__doc__ or "").strip(), "s", COMPARISONS), asked.results, asked.add)
 
 
-def measure(ranks: int, repeats: int) -> list[Sample]:
+def measure(ranks: int, repeats: int) -> Iterator[Sample]:
     """All samples of one world size."""
     print(f"launching on {ranks} ranks", flush=True)
     for name in LAUNCHES:  # fills the file cache
         launch_seconds(name, ranks)
-    return [
-        Sample({"ranks": ranks}, name, repeat, launch_seconds(name, ranks))
-        for repeat, name in in_turns(LAUNCHES, repeats)
-    ]
+    for repeat, name in in_turns(LAUNCHES, repeats):
+        yield Sample({"ranks": ranks}, name, repeat, launch_seconds(name, ranks))
 
 
 def launch_seconds(name: str, ranks: int) -> float:

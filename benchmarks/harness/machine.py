@@ -26,9 +26,21 @@ def describe_machine() -> Mapping[str, str | int]:
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
-        "MPI": _mpi(),
+        "MPI": mpi(Path(sys.executable)),
         "git": _commit(),
     }
+
+
+def mpi(python: Path) -> str:
+    """Name and version of the MPI that mpi4py of this Python loads.
+
+    It is asked without MPI_Init: a process that initialises MPI has trouble starting mpirun.
+    """
+    ask = (
+        "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; "
+        "name, numbers = MPI.get_vendor(); print(name, '.'.join(map(str, numbers)))"
+    )
+    return _output([str(python), "-c", ask]) or "not found"
 
 
 def _first(pattern: str, file: Path) -> str | None:
@@ -41,15 +53,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _mpi() -> str:
-    """The library is asked without MPI_Init: a process that initialises MPI has trouble starting mpirun."""
-    ask = (
-        "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; "
-        "name, numbers = MPI.get_vendor(); print(name, '.'.join(map(str, numbers)))"
-    )
-    return _output([sys.executable, "-c", ask]) or "not found"
 
 
 def _commit() -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+Case = Mapping[str, str | int]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -16,13 +18,13 @@ class Sample:
         case: what was done, e.g. {"model": "cnn", "ranks": 2}. Contenders are compared inside a case.
         contender: who did it.
         repeat: from 0. Samples of one case and repeat were taken directly after each other, one of each contender.
-        seconds: what it took the slowest rank.
+        value: what it took: seconds of the slowest rank, or bytes, as the benchmark says.
     """
 
-    case: Mapping[str, str | int]
+    case: Case
     contender: str
     repeat: int
-    seconds: float
+    value: float
 
 
 def write_samples(path: Path, samples: list[Sample], environment: Mapping[str, str | int]) -> None:
