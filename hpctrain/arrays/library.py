@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
+from hpctrain.arrays.gpu import GpuArrays
 from hpctrain.errors import CommunicationError
 
 
@@ -21,6 +23,9 @@ class ArrayLibrary(Protocol):
 
     def view(self, array: Any) -> np.ndarray | None:
         """The memory of `array` as a writable NumPy array, or None where a copy is needed."""
+
+    def address(self, array: Any) -> int | None:
+        """Where the numbers of `array` begin in host memory; None where they are no contiguous, writable part of it."""
 
     def to_host(self, array: Any) -> np.ndarray:
         """A copy of `array` in host memory, of a dtype that NumPy sums well, once the array is `ready`."""
@@ -34,8 +39,16 @@ class ArrayLibrary(Protocol):
     def empty(self, like: Any, length: int) -> Any:
         """A new 1-D array of `length` elements, of the dtype and on the device of `like`."""
 
+    def wrap(self, memory: np.ndarray) -> Any:
+        """An array on memory of the host; raises CommunicationError where the library has none there."""
+
     def norm(self, array: Any) -> float:
         """The Euclidean norm of a 1-D array, computed in float32 at least."""
+
+
+def package_of(array: Any) -> str:
+    """The package, of those that are known here, that `array` is of, by its type or what that derives from; or ""."""
+    return _package(type(array))  # type: ignore[arg-type] # mypy takes no type[Any] for hashable
 
 
 def library_of(array: Any) -> ArrayLibrary:
@@ -43,23 +56,50 @@ def library_of(array: Any) -> ArrayLibrary:
 
     Raises CommunicationError where `array` is of no known library.
     """
-    if isinstance(array, np.ndarray):
-        from hpctrain.arrays.numpy_arrays import NumpyArrays
+    return _library(type(array))  # type: ignore[arg-type] # as above
 
-        return NumpyArrays()
-    roots = {base.__module__.partition(".")[0] for base in type(array).__mro__}
-    if "torch" in roots:
+
+@cache
+def _package(kind: type) -> str:
+    if issubclass(kind, np.ndarray):
+        return "numpy"
+    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    return next((package for package in ("torch", "cupy") if package in roots), "")
+
+
+@cache
+def _library(kind: type) -> ArrayLibrary:
+    match _package(kind):
+        case "numpy":
+            from hpctrain.arrays.numpy_arrays import NumpyArrays
+
+            return NumpyArrays()
+        case "torch":
+            from hpctrain.arrays.torch_arrays import TorchArrays
+
+            return TorchArrays()
+        case "cupy":
+            from hpctrain.arrays.cupy_arrays import CupyArrays
+
+            return CupyArrays()
+    raise CommunicationError(
+        f"cannot communicate a {kind.__module__}.{kind.__qualname__}: "
+        "give a NumPy array, a CuPy array or a torch tensor"
+    )
+
+
+def gpu_arrays_of(array: Any) -> GpuArrays | None:
+    """The library of an array that lies in the memory of a GPU of CUDA; None for one that lies anywhere else."""
+    package = package_of(array)
+    if package == "torch" and array.is_cuda:
         from hpctrain.arrays.torch_arrays import TorchArrays
 
         return TorchArrays()
-    if "cupy" in roots:
+    if package == "cupy":
         from hpctrain.arrays.cupy_arrays import CupyArrays
 
         return CupyArrays()
-    raise CommunicationError(
-        f"cannot communicate a {type(array).__module__}.{type(array).__qualname__}: "
-        "give a NumPy array, a CuPy array or a torch tensor"
-    )
+    return None
 
 
 @contextmanager

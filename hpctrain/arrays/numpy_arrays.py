@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import addressof, c_char
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,13 @@ class NumpyArrays:
         plain = array.flags.c_contiguous and array.flags.writeable and summable(array.dtype) == array.dtype
         return array if plain else None
 
+    def address(self, array: np.ndarray) -> int | None:
+        """By the buffer protocol, which refuses what is not contiguous or not writable; `array.ctypes` takes longer."""
+        try:
+            return addressof(c_char.from_buffer(array.data))
+        except (TypeError, ValueError, BufferError):
+            return None
+
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """A contiguous copy."""
         return np.array(array, dtype=summable(array.dtype), order="C")
@@ -34,6 +42,10 @@ class NumpyArrays:
     def empty(self, like: np.ndarray, length: int) -> np.ndarray:
         """A new 1-D array of the dtype of `like`."""
         return np.empty(length, like.dtype)
+
+    def wrap(self, memory: np.ndarray) -> np.ndarray:
+        """The memory itself."""
+        return memory
 
     def norm(self, array: np.ndarray) -> float:
         """The Euclidean norm."""
