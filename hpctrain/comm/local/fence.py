@@ -6,7 +6,7 @@ import threading
 
 
 class Fence:
-    """What this thread wrote and read before a call of it happens, for all cores, before what it writes and reads after.
+    """What this thread wrote and read before it happens, for all cores, before what it writes and reads after it.
 
     A ring needs it between a message and the counter that says that the message is there, on either side. x86 keeps
     stores in order, and loads, by itself; ARM and POWER do not. Python has no fence of its own, but giving back a lock

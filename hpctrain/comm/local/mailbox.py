@@ -156,8 +156,7 @@ class Mailbox:
         ended = {rank: code for rank in pending.waits_for() if (code := self.memory.ending(rank)) is not None}
         if ended and not self.progress(set_aside=True) and not pending.done:
             rank, code = next(iter(ended.items()))
-            own = f"rank {self.seat.rank} of {self.seat.size}"
-            raise CommunicationError(f"{own} waits for rank {rank}, which {how_it_ended(code)}")
+            raise CommunicationError(f"this rank waits for rank {rank} of {self.seat.size}, which {how_it_ended(code)}")
 
 
 def _pop(waiting: dict[Key, deque[T]], key: Key) -> T:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from dataclasses import dataclass
 
 from hpctrain.errors import EnvironmentProblem
@@ -52,11 +51,15 @@ class Memory:
     """The memory, mapped.
 
     Attributes:
+        size: number of ranks.
         words: all of it as int64.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
-        """Map what `create` made for `size` ranks; raises EnvironmentProblem where `descriptor` is something else."""
+        """Map what `create` made for `size` ranks.
+
+        Raises EnvironmentProblem where `descriptor` is something else, and where the system maps no more.
+        """
         try:
             found = os.fstat(descriptor).st_size
         except OSError:
@@ -66,19 +69,22 @@ class Memory:
                 f"this process is not one of the {size} local ranks: it was started by one of them, and inherited the "
                 "variables HPCTRAIN_LOCAL_*, but not the memory. Unset them to start it as a world of its own"
             )
-        self._bytes = memoryview(mmap.mmap(descriptor, found))
-        self._size = size
+        try:
+            self._bytes = memoryview(mmap.mmap(descriptor, found))
+        except OSError as error:
+            raise _no_memory(size, error) from error
+        self.size = size
         self.words = self._bytes.cast("q")
 
     def ring(self, source: int, dest: int) -> Ring:
         """The ring from rank `source` to rank `dest`."""
-        start = (1 + CONTEXTS) * self._size * _LINE + (source * self._size + dest) * (2 * _LINE + RING_BYTES)
+        start = (1 + CONTEXTS) * self.size * _LINE + (source * self.size + dest) * (2 * _LINE + RING_BYTES)
         data = self._bytes[start + 2 * _LINE : start + 2 * _LINE + RING_BYTES]
         return Ring(start // _WORD, (start + _LINE) // _WORD, data)
 
     def barrier(self, context: int, rank: int) -> int:
         """Index among the words: how often `rank` has come to a barrier of the group `context`."""
-        return ((1 + context) * self._size + rank) * _WORDS
+        return ((1 + context) * self.size + rank) * _WORDS
 
     def ending(self, rank: int) -> int | None:
         """The exit code of a rank, or minus the signal that killed it; None while it runs."""
@@ -99,24 +105,21 @@ class Memory:
 
 
 def create(size: int) -> int:
-    """Make the memory for so many ranks: a descriptor, closed by whoever starts another program unless told to keep it.
+    """Make the memory for so many ranks, as memory of no file: a descriptor, which other programs do not inherit.
 
-    Raises EnvironmentProblem where the system has no such memory.
+    Raises EnvironmentProblem where the system gives none.
     """
     try:
-        descriptor = os.memfd_create("hpctrain") if hasattr(os, "memfd_create") else _unnamed_file()
+        descriptor = os.memfd_create("hpctrain")
         os.ftruncate(descriptor, _num_bytes(size))
-    except OSError as error:
-        megabytes = _num_bytes(size) / 2**20
-        raise EnvironmentProblem(
-            f"no {megabytes:,.0f} MiB of memory to share for {size} local ranks: {error}"
-        ) from error
+    except (OSError, AttributeError) as error:  # AttributeError: not Linux
+        raise _no_memory(size, error) from error
     return descriptor
 
 
-def _unnamed_file() -> int:
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+def _no_memory(size: int, error: Exception) -> EnvironmentProblem:
+    wanted = f"{_num_bytes(size) / 2**20:,.0f} MiB of address space for {size} local ranks to share"
+    return EnvironmentProblem(f"the system gives no {wanted} ({error}): start fewer, or see ulimit -v")
 
 
 def _num_bytes(size: int) -> int:

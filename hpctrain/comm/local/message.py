@@ -90,20 +90,19 @@ class Arrival:
         filled: bytes written there; -1 before its header was taken out of the ring.
     """
 
-    __slots__ = ("_aside", "_receive", "filled", "key", "length", "target")
+    __slots__ = ("_kept", "_receive", "filled", "key", "length", "target")
 
     def __init__(self, key: Key, length: int) -> None:
         self.key = key
         self.length = length
         self.filled = -1
         self.target: memoryview | None = None
-        self._aside = False
+        self._kept: memoryview | None = None
         self._receive: Receive | None = None
 
     def set_aside(self) -> None:
         """Keep it until somebody asks: there is something behind it in its ring."""
-        self.target = memoryview(bytearray(self.length))
-        self._aside = True
+        self._kept = self.target = memoryview(bytearray(self.length))
 
     def give_to(self, receive: Receive) -> None:
         """This is what `receive` has asked for."""
@@ -116,6 +115,6 @@ class Arrival:
     def finish(self) -> None:
         """All of it is here; for nobody yet, maybe."""
         if self._receive is not None:
-            if self._aside and self.target is not None:
-                self._receive.place(self.length)[:] = self.target
+            if self._kept is not None:
+                self._receive.place(self.length)[:] = self._kept
             self._receive.done = True

@@ -14,12 +14,10 @@ from __future__ import annotations
 from struct import Struct
 
 from hpctrain.comm.local.fence import Fence
-from hpctrain.comm.local.memory import RING_BYTES, Ring
+from hpctrain.comm.local.memory import Ring
 from hpctrain.comm.local.message import Arrival, Send
 
-PIECE_BYTES = 128 * 2**10
-"""What is written before the reader is told: a few pieces fit into the ring, and one into a core's cache."""
-
+_PIECES = 8  # so many fit into a ring: one is written while others are read, and stays in a core's cache
 _HEADER = Struct("4q")  # the last number is not used: a header begins at a multiple of its size, and never wraps
 _STEP = _HEADER.size
 
@@ -31,8 +29,9 @@ class Writer:
         self._words = memory
         self._ring = ring
         self._fence = fence
+        self._capacity = len(ring.data)
         self._tail = 0
-        self._limit = RING_BYTES  # `tail` may come so far, as known from when `head` was last looked at
+        self._limit = self._capacity  # `tail` may come so far, as known from when `head` was last looked at
 
     def write(self, send: Send) -> bool:
         """Write as much of a message as there is room for; returns whether that was all that was left of it."""
@@ -40,12 +39,12 @@ class Writer:
         if written < 0:
             if self._room(_STEP) < _STEP:
                 return False
-            _HEADER.pack_into(data, self._tail % RING_BYTES, send.context, send.tag, length, 0)
+            _HEADER.pack_into(data, self._tail % self._capacity, send.context, send.tag, length, 0)
             self._tail += _STEP
             written = 0
         while written < length:
-            place = self._tail % RING_BYTES
-            piece = min(length - written, PIECE_BYTES, RING_BYTES - place)
+            place = self._tail % self._capacity
+            piece = min(length - written, self._capacity // _PIECES, self._capacity - place)
             if self._room(piece) < piece:
                 break
             data[place : place + piece] = payload[written : written + piece]
@@ -63,7 +62,7 @@ class Writer:
     def _room(self, wanted: int) -> int:
         """Bytes that may be written; looks at `head` where those known to be free are not enough."""
         if self._limit - self._tail < wanted:
-            self._limit = self._words[self._ring.head] + RING_BYTES
+            self._limit = self._words[self._ring.head] + self._capacity
             self._fence()
         return self._limit - self._tail
 
@@ -79,6 +78,7 @@ class Reader:
         self._words = memory
         self._ring = ring
         self._fence = fence
+        self._capacity = len(ring.data)
         self._head = 0
         self._seen = 0  # `tail` when it was last looked at
 
@@ -92,7 +92,7 @@ class Reader:
 
     def header(self) -> tuple[int, int, int]:
         """Context, tag and length of the next message, which stays. Only where the first of it has arrived."""
-        context, tag, length, _ = _HEADER.unpack_from(self._ring.data, self._head % RING_BYTES)
+        context, tag, length, _ = _HEADER.unpack_from(self._ring.data, self._head % self._capacity)
         return context, tag, length
 
     def read(self, arrival: Arrival) -> bool:
@@ -103,8 +103,8 @@ class Reader:
             self._head += _STEP
             filled = 0
         while filled < length and (there := self.arrived()):
-            place = self._head % RING_BYTES
-            piece = min(length - filled, PIECE_BYTES, RING_BYTES - place, there)
+            place = self._head % self._capacity
+            piece = min(length - filled, self._capacity // _PIECES, self._capacity - place, there)
             target[filled : filled + piece] = data[place : place + piece]
             self._head += piece
             filled += piece
