@@ -1,6 +1,15 @@
 """Pairwise exchange: rank r's block q goes to rank q, as its block r.
 
-Steps: p-1, in step s with the ranks s ahead and s behind. Bytes sent per rank: all blocks but one's own.
+    step 1:  0 ──> 1 ──> 2 ──> 3 ──> 0
+    step 2:  0 ──> 2 ──> 0,  1 ──> 3 ──> 1
+    step 3:  0 ──> 3 ──> 2 ──> 1 ──> 0
+
+In step s every rank sends to the one s ahead and receives from the one s behind: nobody is sent to by two at a time.
+
+Steps: p-1. Bytes sent by rank r: all its blocks but the one for itself, (p-1)/p n when they are even.
+
+Thakur, Rabenseifner and Gropp, "Optimization of collective communication operations in MPICH", IJHPCA 19 (2005),
+section 4.3.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     2 ─┼─> 0 (+) ─┼─> 2
     3 ─┘          └─> 3
 
-Steps: 2 (p-1), one after the other at rank 0. Bytes sent: n by every rank but rank 0, (p-1) n by rank 0.
+Steps: 2 (p-1), one after the other at rank 0. Bytes sent: n by every rank but rank 0, (p-1) n by rank 0, which adds all
+by itself, so every rank ends with the same bits.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ each rank holds one finished block (reduce-scatter). For p-1 more steps the fini
     ^                 │
     └─────────────────┘
 
-Steps: 2 (p-1). Bytes sent per rank: 2 (p-1)/p n. Each block is summed in one order by one rank, so every rank
-ends with the same bits.
+Long blocks travel in segments (`collectives/segments.py`): one is summed while the next is on its way.
+
+Steps: 2 (p-1). Bytes sent by rank r: all blocks but its own, then all but that of rank r+1: 2 (p-1)/p n when they are
+even. Each block is finished by one rank, so every rank ends with the same bits.
 
 Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", JPDC 69 (2009).
 """
