@@ -16,7 +16,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["hpctrain", "hpctrain.*"]),
-    package_data={"hpctrain": ["py.typed"], "hpctrain.data": ["*.npz", "*.txt"], "hpctrain.job": ["*.toml"]},
+    package_data={
+        "hpctrain": ["py.typed"],
+        "hpctrain.collectives.tuning": ["*.json"],
+        "hpctrain.data": ["*.npz", "*.txt"],
+        "hpctrain.job": ["*.toml"],
+    },
     install_requires=["numpy>=2", "pydantic>=2.7", "rich>=13", "safetensors>=0.4.3", "threadpoolctl>=3"],
     extras_require={
         # An MPI of our own, with its mpirun. To use a cluster's MPI: pip install hpctrain mpi4py

@@ -12,7 +12,10 @@ from hpctrain.version import __version__
 
 _COMMANDS = {
     "train": "train what a job file describes",
+    "local": "start ranks of a program on this machine, without MPI",
     "doctor": "say what is here, and what will not work",
+    "bench": "measure how fast the ranks of a job talk, and tune for it",
+    "flight": "show what each rank was doing when a run hung or died",
     "checkpoint": "list and verify the checkpoints of a run",
 }
 

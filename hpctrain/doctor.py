@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from hpctrain.errors import EnvironmentProblem
+from hpctrain.launch.cuda_probe import prove_cuda_aware
 from hpctrain.launch.diagnosis import Finding, Status, diagnose
-from hpctrain.launch.scene import look_around
+from hpctrain.launch.scene import Scene, look_around
 from hpctrain.version import __version__
 
 _USAGE = """\
@@ -36,9 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Rank 0 tells it for all, and its exit code is the launcher's; were this one to fail first, the launcher
         # might end rank 0 before it has printed.
         return 0
-    findings = diagnose(scene)
+    findings = [*diagnose(scene), gpu_buffers(scene)]
     print(report(findings, min(shutil.get_terminal_size().columns, 120)))
     return EnvironmentProblem.exit_code if any(entry.status is Status.PROBLEM for entry in findings) else 0
+
+
+def gpu_buffers(scene: Scene) -> Finding:
+    """Which ways (comm.device_path) are open to arrays in GPU memory; tried, on the first GPU of this rank's node."""
+    name = "gpu buffers"
+    if not scene.hosts[0].gpus:
+        return Finding(name, Status.OK, "not tested: no GPU here")
+    has_cupy = any(package.startswith("cupy") for package in scene.packages)
+    nccl = "nccl where every rank has a GPU of its own" if has_cupy else "no nccl without CuPy"
+    try:
+        prove_cuda_aware(0)
+    except EnvironmentProblem as problem:
+        return Finding(name, Status.OK, f"staged; {nccl}; not cuda_aware: {problem}")
+    return Finding(name, Status.OK, f"staged; {nccl}; cuda_aware, proved by a round trip")
 
 
 def report(findings: Sequence[Finding], width: int) -> str:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
-from hpctrain.arrays.library import host_buffer, library_of
+from hpctrain.arrays.library import gpu_arrays_of, host_buffer, library_of
 from hpctrain.collectives.all_gather import all_gather
-from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.collectives.all_reduce import agreed_ladder
+from hpctrain.collectives.all_reduce.reducer import AllReducer, check_writable
 from hpctrain.collectives.all_to_all import all_to_all
-from hpctrain.collectives.broadcast import broadcast
+from hpctrain.collectives.broadcast.on_nodes import broadcast_on_nodes
+from hpctrain.collectives.calls import NOTHING, Awaited, Calls, Parcel
+from hpctrain.collectives.device.cuda_aware import Prove, unproved
+from hpctrain.collectives.device.paths import DevicePaths
+from hpctrain.collectives.messages import exchange_lengths, exchange_lengths_pairwise, sendable
 from hpctrain.collectives.nodes import Nodes
+from hpctrain.collectives.recorded import RecordedCommunicator
 from hpctrain.collectives.reduce_scatter import reduce_scatter
 from hpctrain.collectives.reduction import Reduction
+from hpctrain.collectives.shared_arrays import SharedArrays, checked
+from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
-from hpctrain.comm.metered import MeteredCommunicator, Traffic
+from hpctrain.comm.flight import FlightRecorder
+from hpctrain.comm.metered import Traffic
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import blocks
@@ -39,12 +49,28 @@ class Group:
         node_comm: the same among the ranks of this node.
         nodes: who shares memory with whom.
         traffic: bytes sent and seconds spent by this rank in the collectives of the group.
+        calls: what this rank does in the group, as it is recorded.
+        tuning: the tables that "auto" goes by, and `ladder`, what it uses for how many bytes in this group.
     """
 
-    def __init__(self, comm: Communicator) -> None:
-        """The group of all ranks of `comm`. All ranks of it."""
+    def __init__(
+        self,
+        comm: Communicator,
+        tuning: Tuning | None = None,
+        recorder: FlightRecorder | None = None,
+        prove: Prove = unproved,
+        device_path: str = "auto",
+    ) -> None:
+        """The group of all ranks of `comm`; without `tuning` it goes by the package's tables. All ranks of it.
+
+        Calls are recorded by `recorder`; without one, where nobody looks. Arrays in the memory of GPUs take the path
+        `device_path`, with `prove` to find out whether MPI can carry them: see `DevicePaths`.
+        """
+        self._prove = prove
         self.traffic = Traffic()
-        self.comm: Communicator = MeteredCommunicator(comm, self.traffic)
+        recorder = recorder or FlightRecorder(comm.rank, comm.size)
+        self.calls = Calls(recorder, comm.gather_objects(recorder.rank), self.traffic)
+        self.comm: Communicator = RecordedCommunicator(comm, self.traffic, self.calls)
         self.nodes = Nodes(self.comm)
         self.node_comm = self.nodes.node
         self.topology = self.nodes.topology
@@ -54,7 +80,11 @@ class Group:
         self.num_nodes = self.topology.num_nodes
         self.local_rank = self.node_comm.rank
         self.local_size = self.node_comm.size
-        self._node_arrays: list[np.ndarray] = []
+        self.tuning = tuning or Tuning()
+        self.ladder = agreed_ladder(self.nodes, self.tuning)
+        self._shared_arrays = SharedArrays()
+        self._device_paths = DevicePaths(self.nodes, self.traffic, self._allocate_shared, prove, device_path)
+        self._all_reducer = AllReducer(self.nodes, self._shared_arrays, self._device_paths, self.ladder)
 
     def __repr__(self) -> str:
         return f"Group(rank {self.rank} of {self.size}, on node {self.node} of {self.num_nodes}, {self.comm.library})"
@@ -66,37 +96,32 @@ class Group:
             array: the same shape and dtype on all ranks.
             op: "sum", "mean", "min", "max" or "product".
             algorithm: "auto", or a name in `collectives.all_reduce.ALGORITHMS`.
-            out: where the result goes; without it the result replaces `array`.
+            out: where the result goes, of the same shape and dtype; without it the result replaces `array`. It may be a
+                per-node array of `shared_array`, contiguous parts of it too: it is then written once for the node.
 
         Returns the array that holds the result. float16 and bfloat16 are summed in float32.
+
+        With algorithm "auto", an array that is a contiguous part of a per-rank `shared_array` (a view, or a tensor on
+        it) is summed where it lies, if `out` is not given or is a part of a per-node one. Both must be the same part on
+        all ranks, and no rank may touch them meanwhile.
+
+        Raises CommunicationError, before anything is sent, for what cannot be combined so: numbers that have no such
+        operation, `out` of another type, arrays that are read-only; on nodes, also where ranks differ.
         """
-        operation, name = Op.named(op), choose(algorithm, self.nodes)
-        library = library_of(array)
-        if out is None:
-            with self.traffic.timed(), host_buffer(array) as buffer:
-                operation.check(buffer.dtype)
-                ALGORITHMS[name](self.nodes, buffer, operation)
-            return array
-        with self.traffic.timed():
-            buffer = library.to_host(array)
-            operation.check(buffer.dtype)
-            ALGORITHMS[name](self.nodes, buffer, operation)
-            self._write(buffer, out)
-        return out
+        operation = Op.named(op)
+        target = array if out is None else out
+        library_of(array), library_of(target)  # refuses what is no array
+        with self.calls.collective("all_reduce", array, operation, algorithm=algorithm, out=out):
+            self._all_reducer.reduce(array, target, operation, algorithm)
+        return target
 
-    def _write(self, result: np.ndarray, out: Any) -> None:
-        """Write what all ranks have into `out`; into an array that belongs to the whole node, once."""
-        if not any(isinstance(out, np.ndarray) and np.may_share_memory(out, array) for array in self._node_arrays):
-            library_of(out).from_host(result, out)
-            return
-        if self.local_rank == 0:
-            out[...] = result
-        self.node_comm.barrier()
-
-    def all_reduce_async(self, array: Any, op: str | Op = Op.SUM) -> Reduction:
+    def all_reduce_async(self, array: Any, op: str | Op = Op.SUM) -> Awaited:
         """Start an all-reduce in place; `wait()` on what is returned before `array` is touched again."""
-        with self.traffic.timed():
-            return Reduction(self.comm, array, Op.named(op))
+        operation = Op.named(op)
+        check_writable("all_reduce_async", array)
+        with self.calls.collective("all_reduce_async", array, operation) as call:
+            reduction = Reduction(self.comm, array, operation)
+        return self.calls.awaited(call, array, reduction)
 
     def reduce_scatter(self, array: Any, op: str | Op = Op.SUM) -> Any:
         """Combine the arrays of all ranks and share out the result.
@@ -104,7 +129,7 @@ class Group:
         Returns a new 1-D array: this rank's block (`layout.blocks.block`) of the flattened combination.
         """
         library = library_of(array)
-        with self.traffic.timed():
+        with self.calls.collective("reduce_scatter", array, Op.named(op)):
             buffer = library.to_host(array).reshape(-1)
             Op.named(op).check(buffer.dtype)
             parts = [buffer[cut] for cut in blocks(buffer.size, self.size)]
@@ -118,92 +143,119 @@ class Group:
 
         Arrays may differ in the length of their first axis, and in nothing else; a 0-d array counts as one of length 1.
         """
-        shape = tuple(array.shape) or (1,)
-        shapes = self.comm.gather_objects(shape)
-        if len({other[1:] for other in shapes}) > 1:
-            raise CommunicationError(f"all_gather: arrays may differ in their first axis only, and are {shapes}")
-        lengths = [int(np.prod(other)) for other in shapes]
         library = library_of(array)
-        gathered = library.empty(array, sum(lengths))
-        with self.traffic.timed(), host_buffer(gathered) as buffer:
-            parts = np.split(buffer, np.cumsum(lengths)[:-1])
-            parts[self.rank][...] = library.to_host(array).reshape(-1)
-            all_gather(self.comm, parts)
-        return gathered.reshape((sum(other[0] for other in shapes), *shape[1:]))
+        length, *rest = tuple(array.shape) or (1,)
+        alike = "(any" + "".join(f", {length}" for length in rest) + ")"
+        with self.calls.collective("all_gather", Parcel(array.dtype, array.nbytes, alike)):
+            lengths = exchange_lengths(self.comm, length, f"{array.dtype} {alike}")
+            gathered = library.empty(array, sum(lengths) * prod(rest))
+            with host_buffer(gathered) as buffer:
+                parts = np.split(buffer, np.cumsum(lengths)[:-1] * prod(rest))
+                parts[self.rank][...] = library.to_host(array).reshape(-1)
+                all_gather(self.comm, [sendable(part) for part in parts])
+        return gathered.reshape((sum(lengths), *rest))
 
     def all_to_all(self, arrays: Sequence[Any]) -> list[Any]:
-        """Give `arrays[q]` to every rank q; returns what each rank gave to this one, flattened, in rank order."""
+        """Give `arrays[q]` to every rank q; returns what each rank gave to this one, flattened, in rank order.
+
+        Arrays may differ in their shapes, and must be of one type.
+        """
         if len(arrays) != self.size:
             raise CommunicationError(f"all_to_all: {len(arrays)} arrays for {self.size} ranks")
         libraries = [library_of(array) for array in arrays]
-        with self.traffic.timed():
+        num_bytes = sum(array.nbytes for array in arrays)
+        with self.calls.collective("all_to_all", Parcel(arrays[0].dtype, num_bytes)):
             outgoing = [library.to_host(array).reshape(-1) for library, array in zip(libraries, arrays, strict=True)]
-            lengths = self.comm.gather_objects([part.size for part in outgoing])
-            incoming = [np.empty(lengths[other][self.rank], outgoing[0].dtype) for other in range(self.size)]
-            all_to_all(self.comm, outgoing, incoming)
+            lengths = exchange_lengths_pairwise(self.comm, outgoing)
+            incoming = [np.empty(length, outgoing[0].dtype) for length in lengths]
+            all_to_all(self.comm, [sendable(part) for part in outgoing], [sendable(part) for part in incoming])
         received = []
-        for part, array in zip(incoming, arrays, strict=True):
-            received.append(library_of(array).empty(array, part.size))
-            library_of(array).from_host(part, received[-1])
+        for library, part, array in zip(libraries, incoming, arrays, strict=True):
+            received.append(library.empty(array, part.size))
+            library.from_host(part, received[-1])
         return received
 
     def broadcast(self, array: Any, root: int = 0) -> Any:
         """The array of every rank becomes that of rank `root`; returns it."""
         self._check_rank(root)
-        with self.traffic.timed(), host_buffer(array) as buffer:
-            if self.comm.native:
-                self.comm.native.broadcast(buffer, root)
-            else:
-                broadcast(self.comm, buffer, root)
+        check_writable("broadcast", array)
+        with self.calls.collective("broadcast", array, root=root), host_buffer(array) as buffer:
+            broadcast_on_nodes(self.nodes, sendable(buffer), root)
         return array
 
     def send(self, array: Any, dest: int, tag: int = 0) -> None:
         """Send an array to rank `dest`, which must call `recv`."""
         self._check_rank(dest)
-        with self.traffic.timed():
-            self.comm.send(library_of(array).to_host(array), dest, USER_TAGS + tag)
+        library = library_of(array)
+        with self.calls.message("send", array, dest):
+            self.comm.send(sendable(library.to_host(array)), dest, USER_TAGS + tag)
 
     def recv(self, array: Any, source: int, tag: int = 0) -> Any:
         """Fill `array` with the array, of the same shape and dtype, that rank `source` sent; returns it."""
         self._check_rank(source)
-        with self.traffic.timed(), host_buffer(array) as buffer:
-            self.comm.recv(buffer, source, USER_TAGS + tag)
+        check_writable("recv", array)
+        with self.calls.message("recv", array, source), host_buffer(array) as buffer:
+            self.comm.recv(sendable(buffer), source, USER_TAGS + tag)
         return array
 
     def barrier(self) -> None:
         """Return when all ranks have come here."""
-        with self.traffic.timed():
-            self.comm.barrier()
+        with self.calls.collective("barrier", NOTHING):
+            self.nodes.meet()
 
     def split(self, color: int, key: int = 0) -> Group:
         """The group of the ranks that give the same `color`, ordered by (key, rank)."""
-        return Group(self.comm.split(color, key))
+        with self.calls.collective("split", NOTHING):
+            comm = self.comm.split(color, key)
+            part = Group(comm, self.tuning, self.calls.recorder, self._prove, self._device_paths.chosen)
+            if self.calls.checked:
+                part.check_calls()
+        return part
+
+    def check_calls(self) -> None:
+        """From now on ranks agree before each collective on what it is, on which arrays, and which line calls it.
+
+        Where they differ, each raises CommunicationError that says what which ranks were about to do, instead of
+        waiting or summing what does not belong together. For finding mistakes: it costs a short all-reduce a call.
+        Groups that are split off later do the same. All ranks.
+        """
+        if not self.calls.checked:
+            self.calls.check(self.comm.split(0, self.rank), self._place)
 
     def shared_array(
         self, shape: int | Sequence[int], dtype: Any = np.float32, per: Literal["rank", "node"] = "rank"
     ) -> np.ndarray:
-        """A NumPy array of zeros in memory that the ranks of a node share.
+        """A NumPy array of zeros in memory that the ranks of a node share. All ranks of the node, with the same shape.
 
         per="rank": each rank gets one of its own. per="node": all ranks of a node get the same one; call `barrier`
-        between writing it and reading it elsewhere. The memory is given back by `close`.
+        between writing it and reading it elsewhere. The memory is given back when the last array on it is dropped.
+        Raises SharedMemoryError, on all ranks, where there is not enough.
         """
-        if per not in ("rank", "node"):
-            raise CommunicationError(f'shared_array: per="{per}", and must be "rank" or "node"')
-        dimensions = (shape,) if isinstance(shape, int) else tuple(shape)
-        num_bytes = int(np.prod(dimensions)) * np.dtype(dtype).itemsize
-        owner = self.local_rank if per == "rank" else 0
-        segments = self.node_comm.shared_memory(num_bytes if self.local_rank == owner else 0)
-        segments[self.local_rank][...] = 0  # first touched by the rank that owns it
-        self.node_comm.barrier()
-        array: np.ndarray = segments[owner][:num_bytes].view(dtype).reshape(dimensions)
-        if per == "node":
-            self._node_arrays.append(array)
-        return array
+        lengths, numbers = checked(shape, dtype, per)
+        with self.calls.collective(f"shared_array per {per}", Parcel(numbers, prod(lengths) * numbers.itemsize)):
+            return self._shared_arrays.make(self.node_comm, lengths, numbers, per)
+
+    def describe_path(self, array: Any) -> str:
+        """Which way an all-reduce of `array` goes: through the memory of the host, or by which path from its GPU.
+
+        All ranks, with arrays of the same dtype, in the same kind of memory.
+        """
+        return "host" if gpu_arrays_of(array) is None else self._device_paths.describe(array)
 
     def close(self) -> None:
         """Give back shared memory and communicators. All ranks; the group cannot be used afterwards."""
+        self.calls.close()
+        self._device_paths.close()
         self.nodes.close()
         self.comm.close()
+
+    def _allocate_shared(self, num_bytes: int) -> np.ndarray:
+        return self._shared_arrays.make(self.node_comm, (num_bytes,), np.dtype(np.uint8), "rank")
+
+    def _place(self, array: Any) -> str:
+        """Where in shared memory an array lies, in words that are the same on all ranks; "" where it does not."""
+        found = self._shared_arrays.find(array)
+        return f"shared array {found[0].number} at byte {found[1]}" if found else ""
 
     def _check_rank(self, rank: int) -> None:
         if not 0 <= rank < self.size:

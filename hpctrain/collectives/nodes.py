@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import count
 
-import numpy as np
-
+from hpctrain.collectives.node_barrier import NodeBarrier
+from hpctrain.collectives.part import Part
+from hpctrain.collectives.scratch import Scratch
 from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.numa import numa_domain, own_cores
+from hpctrain.comm.solo import Solo
 from hpctrain.layout.topology import Topology
+
+_NUM_LANES = 2  # ranks that also compute answer late, and a link must not wait for them
+_LOOKS = 20  # about a microsecond, in which a rank on another core may well come
 
 
 class Nodes:
-    """All ranks of `comm`, and their places on nodes. All ranks must make it, and must first use `across` together.
+    """All ranks of `comm`, and their places on nodes. All ranks must make it.
+
+    What is made at its first use (`across`, `lanes`, `barrier`, `scratch`) must first be used by all ranks together.
 
     Attributes:
         comm: all ranks.
         node: the ranks of this rank's node.
-        topology: the node of every rank.
+        topology: the node of every rank, and its NUMA domain.
+        part: what this rank adds up in the sum over its node.
         num_carriers: ranks of each node that speak with other nodes, each for its own slice of what is sent: the
             number of ranks on the smallest node. Local ranks 0 to num_carriers - 1 are carriers.
     """
 
-    def __init__(self, comm: Communicator) -> None:
+    def __init__(self, comm: Communicator, domain: int | None = None) -> None:
+        """In `domain` of its node is this rank; if that is None on any rank, all look where they run."""
         self.comm = comm
         self.node = comm.split_by_node()
-        leader = self.node.gather_objects(comm.rank)[0]
-        self.topology = Topology.of_leaders(comm.gather_objects(leader))
-        self.num_carriers = min(self.topology.local_size(rank) for rank in range(comm.size))
-        self._scratch: list[np.ndarray] = []
+        cores = own_cores()
+        on_node = self.node.gather_objects((comm.rank, cores))
+        leader, found = on_node[0][0], numa_domain(cores) if domain is None else domain
+        told = comm.gather_objects((leader, found))
+        self.topology = Topology.of_leaders([leader for leader, _ in told], [found for _, found in told])
+        self.part = Part.of(self.node.rank, self.topology.domains_on(self.topology.nodes[comm.rank]))
+        self.num_carriers = self.topology.smallest_node
+        self.channels = count()  # for who shares a communicator with others: numbers that all ranks give out alike
+        self._crowded = len(on_node) > len(frozenset().union(*(cores for _, cores in on_node)))
 
     @property
     def is_carrier(self) -> bool:
@@ -37,22 +54,41 @@ class Nodes:
     @cached_property
     def across(self) -> Communicator:
         """The carriers of the same slice, one on each node; for a rank that carries nothing, itself alone."""
+        if self.topology.num_nodes == 1:
+            return Solo()
         alone = self.num_carriers + self.comm.rank
         return self.comm.split(self.node.rank if self.is_carrier else alone, self.comm.rank)
 
-    def scratch(self, num_bytes: int) -> list[np.ndarray]:
-        """A shared uint8 segment of at least `num_bytes` for each rank of the node, kept for the next call.
+    @cached_property
+    def lanes(self) -> Sequence[Communicator]:
+        """`across` several times over, for transfers that are under way side by side."""
+        return [self.across.split(0, self.across.rank) for _ in range(_NUM_LANES)]
 
-        All ranks of the node, with the same size. Raises SharedMemoryError on all of them.
-        """
-        if not self._scratch or self._scratch[0].size < num_bytes:
-            self._scratch = []  # first give back, then take
-            self._scratch = self.node.shared_memory(num_bytes, "collectives on a node")
-        return self._scratch
+    @cached_property
+    def barrier(self) -> Callable[..., None]:
+        """Waits for the ranks of this node: `NodeBarrier.meet`."""
+        return NodeBarrier(self.node, num_looks=0 if self._crowded else _LOOKS).meet
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        """Memory of this node for what is on its way."""
+        return Scratch(self.node, self.part)
+
+    def meet(self) -> None:
+        """Return when all ranks have come here: first those of each node, then one of each. All ranks."""
+        self.barrier()
+        if self.topology.num_nodes > 1:
+            across = self.across  # which all ranks make together
+            if self.node.rank == 0:
+                across.barrier()
+            self.barrier()
 
     def close(self) -> None:
-        """Give back scratch and communicators. All ranks."""
-        self._scratch = []
+        """Give back shared memory and communicators. All ranks."""
+        for name in ("barrier", "scratch"):
+            self.__dict__.pop(name, None)
+        for lane in self.__dict__.pop("lanes", ()):
+            lane.close()
         if "across" in self.__dict__:
             self.across.close()
         self.node.close()

@@ -35,6 +35,10 @@ class Reduction:
         ring(self._comm, self._buffer, self._op.pairwise)
         return Done()
 
+    def test(self) -> bool:
+        """Whether `wait` would return at once."""
+        return self._waited or self._request.test()
+
     def wait(self) -> Any:
         """The array, holding the result; calling again returns it again."""
         if not self._waited:

@@ -75,6 +75,12 @@ class Communicator(Protocol):
     def idle_barrier(self) -> None:
         """The same for a long wait: ranks sleep meanwhile, and leave their cores to the one that works. All ranks."""
 
+    def progress(self, awaited: int) -> None:
+        """Bring messages under way on, for a rank that waits for rank `awaited` by other means than a message.
+
+        Raises CommunicationError where that one is known to have ended.
+        """
+
     def gather_objects(self, value: T) -> list[T]:
         """Every rank's `value` in rank order, on every rank: for set-up, not for speed. All ranks."""
 

@@ -101,6 +101,10 @@ class MeteredCommunicator:
         """Passed on."""
         self._comm.idle_barrier()
 
+    def progress(self, awaited: int) -> None:
+        """Passed on."""
+        self._comm.progress(awaited)
+
     def gather_objects(self, value: T) -> list[T]:
         """Passed on: set-up is not counted."""
         return self._comm.gather_objects(value)

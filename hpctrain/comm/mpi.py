@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import cache
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 import mpi4py
 import numpy as np
@@ -20,8 +20,9 @@ from hpctrain.comm.shared_memory import shared_segments  # noqa: E402
 
 T = TypeVar("T")
 
-_OPS = {Op.SUM: MPI.SUM, Op.MIN: MPI.MIN, Op.MAX: MPI.MAX, Op.PRODUCT: MPI.PROD}
+_OPS = {Op.SUM: MPI.SUM, Op.MEAN: MPI.SUM, Op.MIN: MPI.MIN, Op.MAX: MPI.MAX, Op.PRODUCT: MPI.PROD}
 _BOOL_OPS = {Op.SUM: MPI.LOR, Op.MAX: MPI.LOR, Op.PRODUCT: MPI.LAND, Op.MIN: MPI.LAND}
+_SECONDS_TO_FORWARD = 0.3  # that a daemon on another node takes to pass on what a rank has printed
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02  # seconds between two looks of a rank that waits idly
 
 
@@ -98,6 +99,8 @@ class MpiCollectives:
 class MpiCommunicator:
     """Implements `Communicator` on an intracommunicator that belongs to this library."""
 
+    _several_hosts: ClassVar[bool] = False  # as far as anybody has asked
+
     def __init__(self, comm: MPI.Intracomm) -> None:
         self._comm = comm
         self.rank = comm.rank
@@ -132,12 +135,16 @@ class MpiCommunicator:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
+    def progress(self, awaited: int) -> None:
+        """Any look does it: MPI_Iprobe."""
+        self._comm.Iprobe(awaited)
+
     def gather_objects(self, value: T) -> list[T]:
         """Pickled values, by MPI_Allgatherv."""
         return self._comm.allgather(value)
 
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
-        """POSIX shared memory, not an MPI window; `docs/decisions/shared-memory.md` says why."""
+        """Mapped files, not an MPI window; `docs/decisions/shared_memory.md` says why."""
         return shared_segments(self, num_bytes, purpose)
 
     def split(self, color: int, key: int = 0) -> MpiCommunicator:
@@ -146,12 +153,16 @@ class MpiCommunicator:
 
     def split_by_node(self) -> MpiCommunicator:
         """MPI_Comm_split_type with MPI_COMM_TYPE_SHARED."""
-        return MpiCommunicator(cast(MPI.Intracomm, self._comm.Split_type(MPI.COMM_TYPE_SHARED)))
+        node = MpiCommunicator(cast(MPI.Intracomm, self._comm.Split_type(MPI.COMM_TYPE_SHARED)))
+        MpiCommunicator._several_hosts |= node.size < self.size
+        return node
 
     def abort(self, code: int) -> NoReturn:
-        """MPI_Abort, after what was printed has left this process."""
+        """MPI_Abort, after what was printed has left this process, and its node: launchers drop what they hold."""
         sys.stdout.flush()
         sys.stderr.flush()
+        if MpiCommunicator._several_hosts:
+            time.sleep(_SECONDS_TO_FORWARD)
         MPI.COMM_WORLD.Abort(code)
         raise SystemExit(code)
 
@@ -159,6 +170,11 @@ class MpiCommunicator:
         """Free the communicator unless it is the world's, which later calls find again."""
         if self._comm != _attached():
             self._comm.Free()
+
+
+def reduce_local(other: Any, into: Any, op: Op) -> None:
+    """MPI_Reduce_local: `into = into (op) other`, by MPI's own arithmetic, on buffers of one dtype and size."""
+    _mpi_op(op, into.dtype).Reduce_local(other, into)
 
 
 def library() -> str:
@@ -169,4 +185,4 @@ def library() -> str:
 
 def _mpi_op(op: Op, dtype: np.dtype[Any]) -> MPI.Op:
     # MPI sums no logicals; NumPy's sum of bool is a logical or, and its product a logical and.
-    return (_BOOL_OPS if dtype == np.bool_ else _OPS)[op.pairwise]
+    return (_BOOL_OPS if dtype.kind == "b" else _OPS)[op]

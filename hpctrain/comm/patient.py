@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpctrain.comm.communicator import Request
+from hpctrain.comm.communicator import Communicator, Request
 from hpctrain.comm.local.patience import Patience
-from hpctrain.comm.metered import MeteredCommunicator
+from hpctrain.comm.metered import MeteredCommunicator, Traffic
 
 _LONGEST_SLEEP = 5e-4  # seconds: 60 KB at 1 Gbit/s, which the system's own buffers hold
+_NUM_CHANNELS, _TAGS_OF_A_CHANNEL = 1000, 32  # MPI promises tags up to 32767
 
 
 class PatientRequest:
@@ -34,15 +35,23 @@ class PatientRequest:
 
 
 class PatientCommunicator(MeteredCommunicator):
-    """Implements `Communicator` by another one, and counts as that one does."""
+    """Implements `Communicator` by another one, for messages only.
+
+    Several may share that one: what is sent on one channel is received on that channel.
+    """
+
+    def __init__(self, comm: Communicator, channel: int = 0) -> None:
+        """Ranks must number their channels alike."""
+        super().__init__(comm, Traffic())  # who wants to count does so in `comm`
+        self._first_tag = channel % _NUM_CHANNELS * _TAGS_OF_A_CHANNEL
 
     def isend(self, buffer: np.ndarray, dest: int, tag: int = 0) -> PatientRequest:
         """Started there."""
-        return PatientRequest(super().isend(buffer, dest, tag))
+        return PatientRequest(super().isend(buffer, dest, self._first_tag + tag))
 
     def irecv(self, buffer: np.ndarray, source: int, tag: int = 0) -> PatientRequest:
         """Started there."""
-        return PatientRequest(super().irecv(buffer, source, tag))
+        return PatientRequest(super().irecv(buffer, source, self._first_tag + tag))
 
     def send(self, buffer: np.ndarray, dest: int, tag: int = 0) -> None:
         """As a started one that is waited for."""

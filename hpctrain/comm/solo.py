@@ -87,6 +87,9 @@ class Solo:
     def idle_barrier(self) -> None:
         """Nobody to wait for."""
 
+    def progress(self, awaited: int) -> None:
+        """Nothing is ever under way."""
+
     def gather_objects(self, value: T) -> list[T]:
         """The one value."""
         return [value]

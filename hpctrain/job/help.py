@@ -20,6 +20,7 @@ Trains what JOB.toml describes; without it, a small network on handwritten digit
   mpirun -n 8 python -m hpctrain.train job.toml     on this machine, 8 ranks
   srun python -m hpctrain.train job.toml            inside a Slurm job
   python -m hpctrain.train job.toml                 alone: a world of one
+  python -m hpctrain.train run.local_ranks=4        on this machine, 4 ranks, without MPI
 
 exit codes: 0 done, 2 bad input, 75 preempted and resumable, 1 anything else
 """

@@ -61,6 +61,9 @@ class Run(Section):
         "the newest run directory of this job), if there is one; or the path of a checkpoint",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="key of every random number: initial weights, order, dropout")
+    local_ranks: int = Field(
+        0, ge=0, description="start so many ranks on this machine, without MPI; 0: the ranks that a launcher started"
+    )
     threads: int = Field(0, ge=0, description="threads per rank; 0: this rank's share of the node's cores")
     log_every: int = Field(10, ge=1, description="steps between lines in metrics.jsonl and in a batch log")
     progress: Literal["auto", "bar", "lines", "none"] = Field(
@@ -181,17 +184,58 @@ class Parallel(Section):
         "all_reduce",
         description="all_reduce: ranks average gradients, each updates; central: rank 0 gathers, updates, broadcasts",
     )
+    gradient_sync: Literal["auto", "node_shared", "replicated"] = Field(
+        "auto",
+        description="all_reduce: node_shared: ranks of a node share one copy of the weights and each updates its part; "
+        "replicated: each has a copy and updates it; auto: node_shared, where model and optimizer allow it",
+    )
     data: int = Field(0, ge=0, description="ranks on the data axis; 0: all of them")
 
 
 class Comm(Section):
     """How ranks talk."""
 
-    algorithm: Literal["auto", "native", "ring", "naive"] = Field(
-        "auto", description="all-reduce: MPI's own, a ring over point-to-point, or the readable oracle"
+    algorithm: Literal[
+        "auto",
+        "native",
+        "ring",
+        "naive",
+        "recursive_doubling",
+        "rabenseifner",
+        "tree",
+        "swing",
+        "node_shared",
+        "hierarchical",
+    ] = Field(
+        "auto",
+        description="all-reduce: native is MPI's own, naive the readable oracle; auto: what was measured to be the "
+        "fastest for so many bytes on so many ranks",
+    )
+    tuning_file: FilePath = Field(
+        "",
+        description="what comm.algorithm=auto goes by, from python -m hpctrain.bench collectives --out FILE; empty: "
+        "the file that the environment variable HPCTRAIN_TUNING names, else the tables of the package",
+    )
+    check: bool = Field(
+        False,
+        description="before each collective ranks agree on what it is, on which arrays and from which line; where they "
+        "differ, all end with a message that says how. For finding mistakes: it takes time",
+    )
+    stall_seconds: float = Field(
+        300.0,
+        ge=0.0,
+        description="a rank that waits so long in one call is reported, with what the others do instead; 0: never",
+    )
+    stall_action: Literal["report", "stop"] = Field(
+        "report", description="after such a report: go on waiting, or end all ranks with exit code 1"
     )
     bucket_bytes: int = Field(
         4 * 2**20, ge=1, description="gradients travel in buckets of at least one array and about this many bytes"
+    )
+    device_path: Literal["auto", "nccl", "cuda_aware", "staged"] = Field(
+        "auto",
+        description="how gradients on GPUs are averaged: by NCCL (CuPy, and a GPU for each rank), by an MPI that reads "
+        "GPU memory, or in pieces through host memory; auto: the first of these that works here",
     )
 
 

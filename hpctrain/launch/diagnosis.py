@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hpctrain.errors import EnvironmentProblem
+from hpctrain.launch.environment import LOCAL
 from hpctrain.launch.facts import by_node
 from hpctrain.launch.scene import Scene
 from hpctrain.launch.trap import check_library, check_world
@@ -55,8 +56,8 @@ def packages(scene: Scene) -> tuple[Status, str]:
 def mpi(scene: Scene) -> tuple[Status, str]:
     """Whether MPI can be loaded at all."""
     if "mpi4py" not in scene.packages:
-        status = Status.PROBLEM if scene.launcher.launched else Status.WARNING
-        return status, 'mpi4py is not installed: every process is a world of one; pip install "hpctrain[mpi]"'
+        words = 'mpi4py is not installed: ranks are those of run.local_ranks; for others pip install "hpctrain[mpi]"'
+        return Status.PROBLEM if scene.launcher.launched and scene.launcher.name != LOCAL else Status.WARNING, words
     if scene.mpi.error:
         return Status.PROBLEM, f"mpi4py {scene.packages['mpi4py']} is there, and MPI does not start: {scene.mpi.error}"
     where = f" ({scene.mpi.path})" if scene.mpi.path else ""
@@ -67,6 +68,8 @@ def launcher(scene: Scene) -> tuple[Status, str]:
     """Who started the ranks, and whether they see each other."""
     if not scene.launcher.launched:
         return Status.OK, "none: a world of one"
+    if scene.launcher.name == LOCAL:
+        return Status.OK, f"local, {_count(scene.world_size, 'rank')} over shared memory"
     if scene.mpi.error:
         return Status.PROBLEM, f"{scene.launcher.name}, and no MPI for its processes to find each other"
     try:

@@ -10,7 +10,11 @@ import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+from hpctrain.comm.local.memory import Seat
 from hpctrain.launch.cores import cores_of_node, usable_cores
+
+LOCAL = "local"
+"""The name of our own launcher, `hpctrain.local`."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class Preparation:
     threads: int  # that it computes with
     threads_chosen: bool  # by a person (run.threads, OMP_NUM_THREADS), so that nothing should change them
     notes: tuple[str, ...]  # what a person should be told, once for the job
+    crowded: bool = False  # whether this node has more ranks than cores, as far as the launcher tells
 
+
+_LOCAL_RANK, _LOCAL_SIZE, _LOCAL_MEMORY = "HPCTRAIN_LOCAL_RANK", "HPCTRAIN_LOCAL_SIZE", "HPCTRAIN_LOCAL_MEMORY"
 
 # Name of the launcher, then its variables for rank, size, local rank, local size. The first whose rank is set is the
 # innermost: mpirun may run inside an allocation of srun, PALS or Flux, whose variables its ranks inherit. (Spectrum
 # MPI under jsrun sets Open MPI's too, and Hydra starts its proxies with srun: its ranks all have SLURM_PROCID=0.)
 _LAUNCHERS = (
+    (LOCAL, _LOCAL_RANK, _LOCAL_SIZE, _LOCAL_RANK, _LOCAL_SIZE),
     (
         "jsrun",
         "JSM_NAMESPACE_RANK",
@@ -68,6 +76,7 @@ _LAUNCHERS = (
 # A batch script has SLURM_PROCID=0 and SLURM_NTASKS, but no step; srun --mpi=pmi2 sets PMI_RANK, as Hydra does.
 _PROOFS = {"mpiexec (Hydra)": "MPI_LOCALRANKID", "srun": "SLURM_STEP_ID", "torchrun": "TORCHELASTIC_RUN_ID"}
 
+_TUNING = "HPCTRAIN_TUNING"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # Open MPI's one-sided component for UCX complains on every rank when a shared window is made, and then steps aside.
@@ -82,6 +91,7 @@ _ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 # What may be shown and kept: nothing else, since an environment also holds passwords.
 _RECORDED = (
     *_THREADS,
+    _TUNING,
     "OMP_PROC_BIND",
     "OMP_PLACES",
     "CUDA_VISIBLE_DEVICES",
@@ -108,6 +118,7 @@ _RECORDED = (
 )
 # What a launcher tells its processes, so that a child of one of them without it is nobody's rank.
 _LAUNCHER_PREFIXES = (
+    "HPCTRAIN_LOCAL_",
     "OMPI_COMM_WORLD_",
     "PRTE_LAUNCHED",
     "PMIX_",
@@ -132,6 +143,17 @@ def discover(environ: Mapping[str, str] = os.environ) -> Launcher:
     return Launcher("none", 0, 1, 0, 1)
 
 
+def local_seat(environ: Mapping[str, str] = os.environ) -> Seat | None:
+    """The place of this process among local ranks; None where it is no such rank."""
+    rank, size, memory = (_number(environ.get(name)) for name in (_LOCAL_RANK, _LOCAL_SIZE, _LOCAL_MEMORY))
+    return None if rank is None or size is None or memory is None else Seat(rank, size, memory)
+
+
+def with_seat(seat: Seat, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a process that is to be that local rank."""
+    return {**environ, _LOCAL_RANK: str(seat.rank), _LOCAL_SIZE: str(seat.size), _LOCAL_MEMORY: str(seat.descriptor)}
+
+
 def prepare(launcher: Launcher, threads: int = 0, environ: MutableMapping[str, str] = os.environ) -> Preparation:
     """Set what MPI and NumPy read when they are loaded, except what the user has set. Call before either is imported.
 
@@ -150,7 +172,7 @@ def prepare(launcher: Launcher, threads: int = 0, environ: MutableMapping[str, s
         environ.update(dict.fromkeys(_THREADS, str(threads)))
     for name, value in (defaults | dict.fromkeys(_THREADS, str(used))).items():
         environ.setdefault(name, value)
-    return Preparation(used, bool(chosen), tuple(_notes(ranks, cores, used)))
+    return Preparation(used, bool(chosen), tuple(_notes(ranks, cores, used)), ranks > cores)
 
 
 def remember_threads(threads: int, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -161,6 +183,11 @@ def remember_threads(threads: int, environ: MutableMapping[str, str] = os.enviro
 def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables that matter to a run and hold no secrets, of those that are set."""
     return {name: environ[name] for name in _RECORDED if name in environ}
+
+
+def tuning_file(environ: Mapping[str, str] = os.environ) -> str:
+    """The tuning file that is set for all jobs, by a person or a site; empty where there is none."""
+    return environ.get(_TUNING, "")
 
 
 def slurm_job_id(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -25,6 +25,7 @@ from hpctrain.resilience.stop_request import SIGNALS
 SECONDS_FOR_THE_OTHERS = 3.0
 """From the failure of one rank to the end by force of those that are left: they may have something to say."""
 
+_BEAT = 0.5  # seconds; in a process with other threads the system may give news of a child to them
 _PASSED_ON = (*SIGNALS, signal.SIGUSR2)
 _WATCHED = (*_PASSED_ON, signal.SIGTSTP, signal.SIGCHLD)
 _PR_SET_PDEATHSIG = 1  # Linux's sys/prctl.h
@@ -122,12 +123,10 @@ class _Ranks:
     def attend(self) -> None:
         """Return when all have ended, or when one has failed and the others have had their time."""
         while self._running and self.failure is None:
-            self._on_signal(signal.sigwait(_WATCHED))
+            self._wait_a_beat(_BEAT)
         deadline = time.monotonic() + SECONDS_FOR_THE_OTHERS
         while self._running and (left := deadline - time.monotonic()) > 0:
-            found = signal.sigtimedwait(_WATCHED, left)
-            if found is not None:
-                self._on_signal(found.si_signo)
+            self._wait_a_beat(min(left, _BEAT))
 
     def kill(self) -> None:
         """End those that run, with whatever they have started."""
@@ -138,6 +137,13 @@ class _Ranks:
             process.wait()
         self._running.clear()
 
+    def _wait_a_beat(self, seconds: float) -> None:
+        """For a signal, and do what it says; look after the ranks in any case."""
+        found = signal.sigtimedwait(_WATCHED, seconds)
+        if found is not None:
+            self._on_signal(found.si_signo)
+        self._take_leave()
+
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGTSTP:  # Ctrl-Z: all stop, and go on when this process does
             self._pass_on(signal.SIGSTOP)
@@ -145,7 +151,6 @@ class _Ranks:
             self._pass_on(signal.SIGCONT)
         elif number in _PASSED_ON:
             self._pass_on(number)
-        self._take_leave()
 
     def _pass_on(self, number: int) -> None:
         for process in self._running.values():

@@ -9,6 +9,8 @@
       curves.png        loss and accuracy
       trace.json        a timeline of every rank, when asked
       logs/rank-0000.log
+      logs/rank-0000.flight   the last calls of a rank
+      logs/stalls.txt         ranks that waited in vain
       checkpoints/step-00000100/
 
 Nobody else knows these names.
@@ -105,6 +107,19 @@ class RunDir:
     def rank_log(self, rank: int) -> Path:
         """The log of one rank, with the traceback of its failure."""
         return self.path / "logs" / f"rank-{rank:04d}.log"
+
+    def flight(self, rank: int) -> Path:
+        """The flight record of one rank."""
+        return self.path / "logs" / f"rank-{rank:04d}.flight"
+
+    def flights(self) -> list[Path]:
+        """The flight records that are there, by rank."""
+        return sorted(self.path.glob("logs/rank-*.flight"))
+
+    @property
+    def stalls(self) -> Path:
+        """The reports of stalls."""
+        return self.path / "logs" / "stalls.txt"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpctrain.comm.connect import connect
-from hpctrain.launch.environment import Launcher, Preparation, discover, prepare, recorded, root_may_run
+from hpctrain.launch.environment import (
+    LOCAL,
+    Launcher,
+    Preparation,
+    discover,
+    local_seat,
+    prepare,
+    recorded,
+    root_may_run,
+)
 from hpctrain.launch.facts import gather_hosts, package_versions
 from hpctrain.launch.host import Host, look_at_host
 from hpctrain.launch.mpi_probe import FoundMpi, probe_mpi
@@ -38,13 +47,14 @@ def look_around() -> Scene:
     packages = package_versions()
     mpi = probe_mpi() if "mpi4py" in packages else FoundMpi(error="mpi4py is not installed")
     # A library that is started by a strange launcher may end the process, and so may one that does not start alone.
-    can_connect = not launcher.launched or (not mpi.error and belong_together(launcher, mpi.library))
+    needs_mpi = launcher.launched and launcher.name != LOCAL
+    can_connect = not needs_mpi or (not mpi.error and belong_together(launcher, mpi.library))
     hosts = _hosts_of_all(launcher) if can_connect else (look_at_host(),)
     return Scene(launcher, preparation, variables, packages, mpi, hosts, may_run)
 
 
 def _hosts_of_all(launcher: Launcher) -> tuple[Host, ...]:
-    comm = connect(launcher.launched)
+    comm = connect(launcher.launched, seat=local_seat())
     hosts = gather_hosts(comm)
     comm.close()
     return tuple(hosts)

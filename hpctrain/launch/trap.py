@@ -1,4 +1,7 @@
-"""The trap of MPI: a launcher starts only its own library. Under another one each process is a world of its own."""
+"""The trap of MPI: a launcher starts only its own library. Under another one each process is a world of its own.
+
+Beside it the other one: ranks that a launcher has started, and that start ranks of their own.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,20 @@ def check_world(launcher: Launcher, comm_size: int, library: str) -> None:
         raise EnvironmentProblem(
             f"{launcher.name} started {at_least}{started} processes, and {library} sees a world of 1 in each: "
             f"copies of the job that do not know of each other. {_way_out(launcher, library)}"
+        )
+
+
+def check_local_launch(launcher: Launcher, size: int) -> None:
+    """Refuse to start `size` local ranks from each of several processes.
+
+    One process may start them, whatever has started it: `srun -n 1` brings it to a node.
+    Raises EnvironmentProblem with the way out.
+    """
+    if launcher.size != 1:
+        several = "several" if launcher.size is None else launcher.size
+        raise EnvironmentProblem(
+            f"{launcher.name} has started {several} processes, and each of them would start {size} local ranks: leave "
+            "that to one of the two (run.local_ranks=0, or one process)"
         )
 
 

@@ -21,7 +21,7 @@ def blocks(length: int, parts: int) -> list[slice]:
 
 
 def aligned_blocks(length: int, parts: int, grain: int) -> list[slice]:
-    """As `blocks`, but each begins at a multiple of `grain`, e.g. of the elements of a page; the last may end anywhere."""
+    """As `blocks`, but each begins at a multiple of `grain`, e.g. of the elements of a page; the last ends anywhere."""
     return [
         slice(min(cut.start * grain, length), min(cut.stop * grain, length))
         for cut in blocks(-(-length // grain), parts)

@@ -43,6 +43,9 @@ def distribute(
             to clip with `read_gradients=False`.
         parallel_settings: `gradient_sync`, `data`, `algorithm`, `accumulate_batches`, `bucket_bytes`; see `Plan.build`.
 
+    A parameter that gets no gradient counts as zero in the mean where other ranks have one, and is not updated where
+    none has; a warning names it, once.
+
     Returns the same model and the same optimizer. All ranks must call, and must call `step()` equally often.
     Raises InputError kinds for settings that do not fit, ModelError for a model of no known library.
     """
@@ -53,5 +56,5 @@ def distribute(
         if plan.group.rank == 0:
             for note in plan.notes:
                 warnings.warn(note, stacklevel=2)
-    Distribution(plan, model, optimizer, read_gradients=read_gradients, clip_norm=clip_norm)
+    Distribution(plan, model, optimizer, read_gradients=read_gradients, clip_norm=clip_norm, tell=warnings.warn)
     return model, optimizer

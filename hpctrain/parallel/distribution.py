@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from hpctrain.arrays.library import library_of
@@ -15,10 +16,19 @@ from hpctrain.parallel.trainable import Trainable
 class Distribution:
     """A plan at work on a model and its optimizer: what happens in backward passes and around the optimizer's step."""
 
-    def __init__(self, plan: Plan, model: Any, optimizer: Any, *, read_gradients: bool, clip_norm: float) -> None:
-        """See `distribute`. All ranks."""
+    def __init__(
+        self,
+        plan: Plan,
+        model: Any,
+        optimizer: Any,
+        *,
+        read_gradients: bool,
+        clip_norm: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        """See `distribute`. `tell` is called on rank 0 with what a person should know. All ranks."""
         self.plan = plan
-        self._trainable = trainable = _trainable(plan, model, optimizer)
+        self._trainable = trainable = _trainable(plan, model, optimizer, tell)
         self._read_gradients = read_gradients
         self._clip_norm = clip_norm
         self._passes = 0  # backward passes that are done since the last step
@@ -98,12 +108,12 @@ class Distribution:
             self._trainable.forget_gradients()
 
 
-def _trainable(plan: Plan, model: Any, optimizer: Any) -> Trainable:
+def _trainable(plan: Plan, model: Any, optimizer: Any, tell: Callable[[str], None]) -> Trainable:
     torch = sys.modules.get("torch")  # a torch module can only exist where torch is imported
     if torch is not None and isinstance(model, torch.nn.Module):
         from hpctrain.parallel.torch_trainable import TorchTrainable
 
-        return TorchTrainable(model, optimizer, plan)
+        return TorchTrainable(model, optimizer, plan, tell)
     if hasattr(model, "named_parameters") and hasattr(model, "after_backward"):
         from hpctrain.parallel.nn_trainable import NnTrainable
 

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from hpctrain.errors import ModelError
 from hpctrain.layout.buckets import Entry, Slot, cut_buckets
+from hpctrain.parallel.missing_gradients import missing_gradients
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.torch_owned_step import OwnedStep, Place, WholeStep
 from hpctrain.parallel.trainable import Bucket
@@ -25,8 +26,14 @@ class TorchTrainable:
     afterwards would leave the buckets behind, so that must be done before.
     """
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, plan: Plan) -> None:
+    def __init__(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, tell: Callable[[str], None]
+    ) -> None:
+        """`tell` is called, on rank 0 alone, with what a person should be told once: gradients that are missing."""
         self._model = model
+        self._group = plan.group
+        self._tell = tell
+        self._told: set[int] = set()  # of which parameters
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
         if not named:
             raise ModelError("the model has no parameter that requires a gradient: there is nothing to train")
@@ -50,7 +57,6 @@ class TorchTrainable:
             else OwnedStep(optimizer, places, self.buckets, self.owned, plan.weight_sync)
         )
         self._state_changed = False
-        self._world_size = plan.group.size
         self._norms = [
             buffer
             for module in model.modules()
@@ -89,8 +95,9 @@ class TorchTrainable:
     def collect(self) -> np.ndarray:
         """Fill in what autograd did not make.
 
-        The notes are a mark for each parameter that has a gradient here, whether the optimizer's state was changed from
-        outside, and the means and variances of normalisation layers. Other buffers are left to each rank.
+        The notes are a mark for each parameter that has a gradient here, whether any has, whether the optimizer's state
+        was changed from outside, and the means and variances of normalisation layers. Other buffers are left to each
+        rank.
         """
         marks = [parameter.grad is not None for parameter in self._parameters]
         for parameter, is_there in zip(self._parameters, marks, strict=True):
@@ -99,19 +106,32 @@ class TorchTrainable:
             else:
                 self._gradients[parameter].zero_()
         statistics = [buffer.detach().double().cpu().reshape(-1).numpy() for buffer in self._norms]
-        return np.concatenate([np.array([*marks, self._step.is_foreign()], np.float64), *statistics])
+        return np.concatenate([np.array([*marks, any(marks), self._step.is_foreign()], np.float64), *statistics])
 
     @torch.no_grad()
     def hand_back(self, notes: np.ndarray) -> None:
         """A parameter for which no rank has a gradient gets none."""
         self._missing.clear()  # whatever became of the last pass
-        lengths = [len(self._parameters), 1, *(buffer.numel() for buffer in self._norms)]
-        marks, foreign, *statistics = np.split(notes, np.cumsum(lengths)[:-1])
+        lengths = [len(self._parameters), 1, 1, *(buffer.numel() for buffer in self._norms)]
+        marks, active, foreign, *statistics = np.split(notes, np.cumsum(lengths)[:-1])
         self._state_changed = foreign[0] > 0
+        lacking = np.flatnonzero(marks < active)
+        if not self._told.issuperset(lacking):
+            self._name(sorted({*lacking.tolist()} - self._told))
         for parameter, mark in zip(self._parameters, marks.tolist(), strict=True):
             parameter.grad = self._gradients[parameter] if mark else None
         for buffer, total in zip(self._norms, statistics, strict=True):
-            buffer.copy_(torch.from_numpy(total).view(buffer.shape) / self._world_size)
+            buffer.copy_(torch.from_numpy(total).view(buffer.shape) / self._group.size)
+
+    def _name(self, lacking: list[int]) -> None:
+        """Parameters without a gradient on ranks that have others. All ranks, before the mean takes their place."""
+        self._told.update(lacking)
+        idle = all(parameter.grad is None for parameter in self._parameters)
+        here = None if idle else [self._names[index] for index in lacking if self._parameters[index].grad is None]
+        missing = self._group.comm.gather_objects(here)
+        if self._group.rank == 0:
+            for text in missing_gradients([self._names[index] for index in lacking], missing):
+                self._tell(text)
 
     def before_step(self) -> None:
         """Swap in the owned parts."""

@@ -60,7 +60,11 @@ def _train(request: Request, launcher: Launcher) -> int:
             return _start_ranks(job.run.local_ranks, launcher)
         from hpctrain.launch.world import join  # imports NumPy, which must find its threads in the environment
 
-        world = join() if isinstance(job, HpctrainError) else join(job.run.threads, job.comm.tuning_file)
+        world = (
+            join()
+            if isinstance(job, HpctrainError)
+            else join(job.run.threads, job.comm.tuning_file, job.comm.device_path)
+        )
     except HpctrainError as error:
         return _refuse(error, launcher.rank == 0)
     # A job file may be there for one rank and not for another: ranks refuse it together, so that none waits.

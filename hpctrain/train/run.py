@@ -49,6 +49,11 @@ class Session:
     started: bool = False  # this run owns the directory: what an earlier one left there may be replaced
     callbacks: Sequence[Callback] = ()
 
+    def tell(self, note: str) -> None:
+        """A person should know this."""
+        for callback in self.callbacks:
+            callback.on_note(note)
+
 
 def run_job(session: Session) -> str:
     """Run the job to its end; returns the status of the summary. All ranks."""
@@ -159,7 +164,12 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
         bucket_bytes=job.comm.bucket_bytes,
     )
     distribution = Distribution(
-        plan, engine.model, engine.optimizer, read_gradients=False, clip_norm=job.training.clip_norm
+        plan,
+        engine.model,
+        engine.optimizer,
+        read_gradients=False,
+        clip_norm=job.training.clip_norm,
+        tell=session.tell,
     )
     batch_size = job.training.batch_per_rank * group.size or job.training.batch_size
     loader = partial(

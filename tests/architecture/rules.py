@@ -31,6 +31,7 @@ MAY_LEAN_ON = {
     "checkpoint": {"layout", "comm"},
     "resilience": {"layout", "comm"},
     "launch": {"layout", "arrays", "job", "comm", "collectives", "resilience"},
+    "bench": {"layout", "arrays", "comm", "collectives", "resilience", "launch"},
     "parallel": {"layout", "arrays", "job", "comm", "collectives", "nn", "models", "optim", "data", "launch"},
 }
 MAY_LEAN_ON["train"] = set(MAY_LEAN_ON)

@@ -1,8 +1,11 @@
 """Parallel tests: every rank of `mpirun -n N python -m pytest tests/parallel --ranks N` runs every test.
 
+So does every rank of `python -m hpctrain.local -n N -m pytest tests/parallel --ranks N`, without MPI.
+
 A test takes the fixture `group` and must hold at any world size; `@pytest.mark.min_ranks(n)` leaves it out of smaller
-worlds. Rank 0 shows pytest's output. What goes wrong on any rank ends all of them, with a message: the others would
-wait in their next collective for ever. A skipped test is a failure here, since nobody would miss it.
+worlds, and `@pytest.mark.needs_mpi` out of those without MPI. Rank 0 shows pytest's output. What goes wrong on any rank
+ends all of them, with a message: the others would wait in their next collective for ever. A skipped test is a failure
+here, since nobody would miss it.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("parallel")
+    config.addinivalue_line("markers", "needs_mpi: a parallel test of MPI itself; left out of local ranks")
     config.stash[STDERR] = os.dup(2)
     group = config.stash[GROUP] = hpctrain.init()
     asked = config.getoption("--ranks", None) or group.size
@@ -58,11 +62,11 @@ def group(pytestconfig: pytest.Config) -> Group:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs more ranks."""
-    size = config.stash[GROUP].size
-    too_large = [item for item in items if _min_ranks(item) > size]
-    items[:] = [item for item in items if _min_ranks(item) <= size]
-    config.hook.pytest_deselected(items=too_large)
+    """Leave out what needs more ranks, or MPI."""
+    group = config.stash[GROUP]
+    left_out = [item for item in items if _min_ranks(item) > group.size or _lacks_mpi(item, group)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -113,6 +117,10 @@ def _judge(config: pytest.Config, report: Report) -> Report:
         os.write(config.stash[STDERR], message.encode())  # in one piece: ranks that fail together stay readable
         group.comm.abort(1)
     return report
+
+
+def _lacks_mpi(item: pytest.Item, group: Group) -> bool:
+    return item.get_closest_marker("needs_mpi") is not None and group.comm.native is None
 
 
 def _min_ranks(item: pytest.Item) -> int:

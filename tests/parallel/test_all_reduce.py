@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hpctrain import Group, Op
-from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.collectives.all_reduce import ALGORITHMS, applicable, choose
 from hpctrain.collectives.all_reduce.native import PIECE_BYTES
 from hpctrain.collectives.nodes import Nodes
+from hpctrain.collectives.tuning.ladder import Ladder
 from hpctrain.comm.solo import Solo
 from hpctrain.errors import CommunicationError
 
@@ -24,7 +25,8 @@ def numbers(rank: int, length: int, dtype: str) -> np.ndarray:
 
 def algorithms(group: Group) -> list[str]:
     """All that work here: a world of one that was started alone has no MPI."""
-    return [name for name in ALGORITHMS if name != "native" or group.comm.native]
+    assert set(ALGORITHMS) - set(applicable(group.nodes)) <= {"native"}
+    return list(applicable(group.nodes))
 
 
 def lengths(group: Group) -> list[int]:
@@ -101,6 +103,8 @@ def test_bytes_are_counted(group: Group) -> None:
 def test_async_gives_the_same_and_may_overlap_others(group: Group) -> None:
     first, second = np.full(1000, 1.0), np.arange(5)
     one, two = group.all_reduce_async(first), group.all_reduce_async(second, "max")
+    while not two.test():
+        pass
     assert one.wait() is first
     assert two.wait() is second
     np.testing.assert_array_equal(first, group.size)
@@ -120,7 +124,15 @@ def test_unknown_names_are_told_the_allowed_ones(group: Group) -> None:
         group.all_reduce([1.0])
 
 
-def test_the_choice_without_mpi_is_the_ring(group: Group) -> None:
-    assert choose("auto", Nodes(Solo())) == "ring"
+def test_auto_goes_by_the_ladder(group: Group) -> None:
+    ladder = Ladder((40.0,), ("naive", "ring"))
+    assert [choose("auto", num_bytes, group.nodes, ladder) for num_bytes in (0, 40, 41)] == ["naive", "naive", "ring"]
+    assert choose("tree", 40, group.nodes, ladder) == "tree"
+    assert len(set(group.comm.gather_objects(group.ladder))) == 1
+    assert set(group.ladder.names) <= set(algorithms(group))
+
+
+def test_native_needs_mpi(group: Group) -> None:
     with pytest.raises(CommunicationError, match="needs MPI"):
-        choose("native", Nodes(Solo()))
+        choose("native", 4, Nodes(Solo()), group.ladder)
+    assert "native" not in Group(Solo()).ladder.names

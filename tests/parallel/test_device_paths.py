@@ -74,6 +74,7 @@ def expected(size: int, dtype: str, op: Op, length: int) -> np.ndarray:
     return total / size if op is Op.MEAN else total
 
 
+@pytest.mark.needs_mpi
 @pytest.mark.parametrize("op", Op)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool", "complex64"])
 def test_mpi_takes_addresses(group: Group, dtype: str, op: Op) -> None:
@@ -96,6 +97,7 @@ def test_staged_pieces_are_reduced_in_the_same_order_on_all_ranks(group: Group) 
     path.close()
 
 
+@pytest.mark.needs_mpi
 def test_a_round_trip_through_mpi(group: Group) -> None:
     """Every rank sends to itself, as a child process alone does."""
     from hpctrain.comm.mpi import reduce_local

@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -204,9 +205,23 @@ def test_parameters_that_only_some_ranks_use(nodes: Group, read_gradients: bool,
     settings = {"read_gradients": read_gradients, "bucket_bytes": bucket_bytes}
     model, optimizer = hpctrain.distribute(model, optimizer, group=nodes, **settings)
     inputs, targets = global_batch(0)
-    loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(nodes.rank == 0)), targets)
-    loss.backward()
-    optimizer.step()
+    told: list[str] = []
+    for _ in range(2):
+        loss = torch.nn.functional.cross_entropy(model(inputs.float(), int(nodes.rank == 0)), targets)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loss.backward()
+            optimizer.step()
+        told += [str(warning.message) for warning in caught]
+        optimizer.zero_grad()
+    if nodes.rank == 0 and nodes.size > 1:
+        counted = "while other ranks have one: the mean counts it as 0"
+        others = "rank 1" if nodes.size == 2 else f"ranks 1-{nodes.size - 1}"
+        assert told == [
+            f"no gradient of branches.0.weight, branches.0.bias on rank 0, {counted}",
+            f"no gradient of branches.1.weight, branches.1.bias on {others}, {counted}",
+            "no gradient of branches.2.weight, branches.2.bias on any rank, so no update: does the loss depend on it?",
+        ]
     changed = [not torch.equal(now.detach(), then) for now, then in zip(model.parameters(), before, strict=True)]
     assert changed == [nodes.size > 1] * 2 + [True] * 2 + [False] * 2
     assert model.branches[2].weight.grad is None
@@ -343,7 +358,7 @@ def test_a_dropped_step_leaves_no_trace(nodes: Group) -> None:
     model = make_model()
     optimizer = OPTIMIZERS["adam"](model.parameters())
     plan = Plan.build(nodes, model, optimizer, bucket_bytes=200)
-    distribution = Distribution(plan, model, optimizer, read_gradients=False, clip_norm=0.0)
+    distribution = Distribution(plan, model, optimizer, read_gradients=False, clip_norm=0.0, tell=pytest.fail)
     for step in range(6):
         optimizer.zero_grad()
         if step % 2 and (nodes.size == 1 or nodes.rank):  # rank 0 has an empty batch in the steps that are dropped

@@ -14,8 +14,15 @@ from hpctrain.collectives.all_reduce.hierarchical import hierarchical
 from hpctrain.collectives.all_reduce.naive import naive
 from hpctrain.collectives.all_reduce.native import native
 from hpctrain.collectives.all_reduce.node_shared import node_shared
+from hpctrain.collectives.all_reduce.rabenseifner import rabenseifner
+from hpctrain.collectives.all_reduce.recursive_doubling import recursive_doubling
 from hpctrain.collectives.all_reduce.ring import ring
+from hpctrain.collectives.all_reduce.swing import swing
+from hpctrain.collectives.all_reduce.tree import tree
 from hpctrain.collectives.nodes import Nodes
+from hpctrain.collectives.tuning.ladder import Ladder
+from hpctrain.collectives.tuning.shape import Shape
+from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
@@ -32,19 +39,43 @@ ALGORITHMS: Mapping[str, AllReduce] = {
     "native": _by_messages(native),
     "ring": _by_messages(ring),
     "naive": _by_messages(naive),
+    "recursive_doubling": _by_messages(recursive_doubling),
+    "rabenseifner": _by_messages(rabenseifner),
+    "tree": _by_messages(tree),
+    "swing": _by_messages(swing),
     "node_shared": node_shared,
     "hierarchical": partial(hierarchical, between=ring),
 }
 
 
-def choose(algorithm: str, nodes: Nodes) -> str:
-    """The name of the algorithm to use: "auto" is the library's own where it has one, else the ring.
+def applicable(nodes: Nodes) -> tuple[str, ...]:
+    """The names of the algorithms that these ranks can use."""
+    missing = {
+        "native": nodes.comm.native is None,
+        "node_shared": nodes.topology.num_nodes > 1,
+    }
+    return tuple(name for name in ALGORITHMS if not missing.get(name))
+
+
+def agreed_ladder(nodes: Nodes, tuning: Tuning) -> Ladder:
+    """What "auto" uses for how many bytes among these ranks: what rank 0 finds in its tables. All ranks."""
+    ladder = None
+    if nodes.comm.rank == 0:
+        shape = Shape.of(nodes.topology, tuning.crowded)
+        ladder = tuning.ladder(nodes.comm.library, shape, applicable(nodes), otherwise="ring")
+    told = nodes.comm.gather_objects(ladder)[0]
+    assert told is not None, "rank 0 always finds one"
+    return told
+
+
+def choose(algorithm: str, num_bytes: int, nodes: Nodes, ladder: Ladder) -> str:
+    """The name of the algorithm to use for so many bytes: that of the ladder for "auto", else the one that is given.
 
     Raises CommunicationError for an unknown name, for "native" where nothing native exists, and for "node_shared" on
     several nodes.
     """
     if algorithm == "auto":
-        return "native" if nodes.comm.native else "ring"
+        return ladder.at(num_bytes)
     if algorithm not in ALGORITHMS:
         raise CommunicationError(f'no all-reduce "{algorithm}": use one of auto, {", ".join(ALGORITHMS)}')
     if algorithm == "native" and not nodes.comm.native:

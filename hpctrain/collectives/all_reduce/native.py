@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hpctrain.collectives.slices import pieces
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.operation import Op
 
@@ -18,9 +19,6 @@ PIECE_BYTES = 2 * 2**20
 def native(comm: Communicator, buffer: np.ndarray, op: Op) -> None:
     """Combine the contiguous `buffer` of all ranks, in place. All ranks."""
     assert comm.native is not None, "see choose"
-    flat = buffer.reshape(-1)
-    length = max(1, PIECE_BYTES // buffer.itemsize)
-    for start in range(0, flat.size, length):
-        piece = flat[start : start + length]
+    for piece in [buffer] if buffer.nbytes <= PIECE_BYTES else pieces(buffer.reshape(-1), PIECE_BYTES):
         comm.native.all_reduce(piece, op)
         op.finish(piece, comm.size)

@@ -20,11 +20,12 @@ def hierarchical(nodes: Nodes, buffer: np.ndarray, root: int) -> None:
     topology, rank = nodes.topology, nodes.comm.rank
     home, place = topology.nodes[root], topology.local_rank(root)
     speaker = place if place < nodes.num_carriers else 0
+    across = nodes.across  # which all ranks make together
     root_shares_first = topology.nodes[rank] == home and place != speaker
     if root_shares_first:
         node_shared(nodes, buffer, place)
     if nodes.node.rank == speaker:
         speakers = sorted(topology.ranks_on(node)[speaker] for node in range(topology.num_nodes))
-        broadcast(nodes.across, buffer, speakers.index(topology.ranks_on(home)[speaker]))
+        broadcast(across, buffer, speakers.index(topology.ranks_on(home)[speaker]))
     if not root_shares_first:
         node_shared(nodes, buffer, speaker)

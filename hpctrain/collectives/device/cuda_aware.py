@@ -9,7 +9,7 @@ Bytes on the wire per rank: MPI's own business; at least 2 (p-1)/p n for n bytes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from hpctrain.errors import EnvironmentProblem
 
 Prove = Callable[[int], None]
 """Returns once MPI has proved on this rank that it reads and writes memory of that GPU; raises what is in the way."""
+
+
+def unproved(device: int) -> NoReturn:
+    """A `Prove` for groups that know of no way to find out."""
+    raise EnvironmentProblem(f"nobody has tried whether MPI reads memory of GPU {device}")
 
 
 class CudaAware:

@@ -29,7 +29,7 @@ _BEFORE_STAGED = ("nccl", "cuda_aware")
 class DevicePaths:
     """The paths of a group, each opened when it is first asked for and kept until `close`."""
 
-    def __init__(self, nodes: Nodes, traffic: Traffic, allocate: Allocate, prove: Prove) -> None:
+    def __init__(self, nodes: Nodes, traffic: Traffic, allocate: Allocate, prove: Prove, chosen: str = "auto") -> None:
         """Opens nothing.
 
         Args:
@@ -37,7 +37,9 @@ class DevicePaths:
             traffic: where bytes are counted that no communicator sees.
             allocate: makes page-locked slots; see `Staged`.
             prove: asks MPI for a proof; see `CudaAware`.
+            chosen: the path to take where none is asked for.
         """
+        self.chosen = chosen
         self._openers: Mapping[str, Callable[[int], DevicePath]] = {
             "auto": self._open_best,
             "nccl": lambda device: Nccl(nodes, device, traffic),
@@ -47,14 +49,14 @@ class DevicePaths:
         self._opened: dict[str, DevicePath] = {}
         self._obstacles: list[str] = []
 
-    def all_reduce(self, array: Any, op: Op, host_all_reduce: HostAllReduce, path: str = "auto") -> None:
+    def all_reduce(self, array: Any, op: Op, host_all_reduce: HostAllReduce, path: str = "") -> None:
         """Combine the GPU arrays of all ranks, in place. All ranks, with the same shape, dtype, `op` and `path`.
 
         Args:
             array: a CuPy array or a torch tensor for which `gpu_arrays_of` is not None.
             op: float16 and bfloat16 are combined in float32.
             host_all_reduce: what the group would do with a host buffer; called for pieces where the path is staged.
-            path: "auto", "nccl", "cuda_aware" or "staged".
+            path: "auto", "nccl", "cuda_aware", "staged"; or "": the chosen one.
 
         Raises, on all ranks, CommunicationError for an unknown path, and for numbers that the path cannot combine;
         EnvironmentProblem where the path is closed to this group.
@@ -64,11 +66,12 @@ class DevicePaths:
             flat = arrays.flat(array)
             memory = arrays.memory(flat)
             op.check(memory.dtype)
-            self._path(path, memory, op).all_reduce(arrays, flat, op, host_all_reduce)
+            self._path(path or self.chosen, memory, op).all_reduce(arrays, flat, op, host_all_reduce)
             arrays.write_back(flat, array)
 
-    def describe(self, array: Any, path: str = "auto") -> str:
+    def describe(self, array: Any, path: str = "") -> str:
         """Which path `array` takes and, for "auto", why not one before it. Opens the path. All ranks."""
+        path = path or self.chosen
         arrays = _gpu_arrays(array)
         with arrays.on_gpu_of(array):
             memory = arrays.memory(arrays.flat(array))

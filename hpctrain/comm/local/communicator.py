@@ -95,6 +95,10 @@ class LocalCommunicator:
         self._mailbox.wait(self._barrier.arrive(), idle())
         self._barrier.leave()
 
+    def progress(self, awaited: int) -> None:
+        """Of all messages of this rank."""
+        self._mailbox.progress_for(self._member(awaited))
+
     def gather_objects(self, value: T) -> list[T]:
         """Pickled, from each to each."""
         pickled = memoryview(pickle.dumps(value))
@@ -107,7 +111,7 @@ class LocalCommunicator:
         return [pickle.loads(receive.message) for receive in receives]
 
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
-        """POSIX shared memory, as over MPI."""
+        """Mapped files, as over MPI."""
         return shared_segments(self, num_bytes, purpose)
 
     def split(self, color: int, key: int = 0) -> LocalCommunicator:

@@ -107,6 +107,11 @@ class Mailbox:
             pending.check()
         return pending.done
 
+    def progress_for(self, rank: int) -> None:
+        """As `progress`, for a rank that waits for long for `rank`; raises as `wait` does."""
+        if not self.progress(set_aside=True):
+            self._check_running(rank)
+
     def _push(self, writer: Writer, queue: deque[Send]) -> bool:
         """Write what there is room for of the messages to one rank."""
         moved = False
@@ -153,9 +158,12 @@ class Mailbox:
 
     def _expect(self, pending: Pending) -> None:
         """Raise where `pending` takes a rank that has ended. What that rank sent before still counts."""
-        ended = {rank: code for rank in pending.waits_for() if (code := self.memory.ending(rank)) is not None}
+        ended = [rank for rank in pending.waits_for() if self.memory.ending(rank) is not None]
         if ended and not self.progress(set_aside=True) and not pending.done:
-            rank, code = next(iter(ended.items()))
+            self._check_running(ended[0])
+
+    def _check_running(self, rank: int) -> None:
+        if (code := self.memory.ending(rank)) is not None:
             raise CommunicationError(f"this rank waits for rank {rank} of {self.seat.size}, which {how_it_ended(code)}")
 
 

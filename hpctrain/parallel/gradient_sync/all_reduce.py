@@ -23,7 +23,12 @@ class AllReduceGradients:
         self._algorithm = algorithm
         choose(algorithm, 0, group.nodes, group.ladder)  # an unknown name is refused here, not in the first step
         self._wires: list[Any] = []
-        self.description = f"all_reduce ({algorithm})"
+
+    @property
+    def description(self) -> str:
+        """The algorithm, and for arrays on a GPU the path; then all ranks must ask."""
+        path = self._group.describe_path(self._wires[0]) if self._wires else "host"
+        return f"all_reduce ({self._algorithm})" if path == "host" else f"all_reduce ({path})"
 
     def allocate(self, like: Any, length: int) -> Any:
         """Private memory."""

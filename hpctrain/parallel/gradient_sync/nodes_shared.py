@@ -35,9 +35,9 @@ class NodesSharedGradients(NodeSharedGradients):
         super().__init__(group, slices)
         self._rounds = 0
         self._full: list[list[np.ndarray]] = []  # of each wire, the last round in which each rank has filled it
-        across = group.nodes.across
-        self._across = PatientCommunicator(across.split(0, across.rank), group.traffic)
-        self._courier = Courier(self._carry)
+        self._courier = Courier(self._carry, len(group.nodes.lanes))
+        channel = next(group.nodes.channels)
+        self._lanes = [PatientCommunicator(lane, channel) for lane in group.nodes.lanes]
         self._fence = Fence()
         self.description = f"node_shared ({group.num_nodes} nodes, one copy of the weights on each)"
 
@@ -52,8 +52,8 @@ class NodesSharedGradients(NodeSharedGradients):
         self._full[number][self._group.local_rank][0] = self._rounds + 1
         self._courier.take(number, len(self._wires))
 
-    def _carry(self, number: int) -> None:
-        """Sum this rank's slice over the node and then over the nodes, in place. In the courier's thread."""
+    def _carry(self, number: int, lane: int) -> None:
+        """Sum this rank's slice over the node and then over the nodes, in place. In a thread of the courier."""
         for full in self._full[number]:
             patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_LOOK)
             while full[0] <= self._rounds:
@@ -64,7 +64,7 @@ class NodesSharedGradients(NodeSharedGradients):
         sources = [wire[mine] for wire in wires]
         total = sources[self._group.local_rank]
         combine(sources, total, Op.MEAN, self._group.size)
-        ring(self._across, total, Op.SUM)
+        ring(self._lanes[lane], total, Op.SUM)
 
     def finish(self, notes: np.ndarray) -> None:
         """Start what has not left yet, and wait until all has come back."""

@@ -73,6 +73,7 @@ class GpuArray:
     def __init__(self, gpu: FakeGpu, hidden: np.ndarray) -> None:
         self.gpu = gpu
         self.hidden = hidden
+        self.dtype, self.shape, self.nbytes = hidden.dtype, hidden.shape, hidden.nbytes
 
     def __getitem__(self, cut: slice) -> GpuArray:
         assert isinstance(cut, slice)
@@ -81,6 +82,22 @@ class GpuArray:
     def __itruediv__(self, number: int) -> GpuArray:
         self.gpu.compute.queue(lambda: np.divide(self.hidden, number, out=self.hidden))
         return self
+
+
+class GpuLibrary:
+    """As little of `ArrayLibrary` as a group uses of arrays that lie there."""
+
+    def view(self, array: GpuArray) -> None:
+        """The host sees nothing of it."""
+
+    def address(self, array: GpuArray) -> None:
+        """Nor where it lies."""
+
+    def to_host(self, array: GpuArray) -> np.ndarray:
+        return array.gpu.numpy(array)
+
+    def from_host(self, buffer: np.ndarray, array: GpuArray) -> None:
+        array.gpu.compute.queue(lambda: np.copyto(array.hidden, buffer))
 
 
 class FakeGpu:

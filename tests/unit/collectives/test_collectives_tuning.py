@@ -89,6 +89,13 @@ def test_one_lucky_size_changes_nothing() -> None:
     assert doubtful.names == ("ring",)
 
 
+def test_a_doubtful_size_does_not_spoil_its_neighbours() -> None:
+    """Where nobody knows, the library's own; where it is known, the best."""
+    seconds = {"native": (1.0, 1.0, 1.0, 1.0), "tree": (0.6, 0.6, 0.7, 0.7)}
+    ladder = best_ladder((4, 8, 16, 32), seconds, [0.01, 0.01, 9.0, 9.0])
+    assert [ladder.at(size) for size in (4, 8, 16, 32)] == ["tree", "tree", "native", "native"]
+
+
 def test_who_was_not_measured_at_a_size_is_not_used_there() -> None:
     ladder = best_ladder((4, 8, 16), {"naive": (1.0, 1.0, None), "ring": (9.0, 9.0, 9.0)})
     assert [ladder.at(size) for size in (4, 8, 16)] == ["naive", "naive", "ring"]
@@ -124,9 +131,10 @@ def test_no_sequence_of_choices_is_cheaper(times: list[tuple[float, float, float
     def price(path: tuple[str, ...]) -> float:
         total = 0.0
         for index, (name, row, doubt) in enumerate(zip(path, times, doubts, strict=True)):
-            total += math.log(row[names.index(name)] / min(row))
-            total += (name != "native") * math.log1p(max(LEAST_LEAD, doubt))
-            total += (index > 0 and name != path[index - 1]) * math.log1p(max(LEAST_GAIN, doubt))
+            lost = math.log(row[names.index(name)] / min(row))
+            total += lost**2 / (lost + doubt) if lost else 0.0
+            total += (name != "native") * math.log1p(LEAST_LEAD)
+            total += (index > 0 and name != path[index - 1]) * math.log1p(LEAST_GAIN)
         return total
 
     chosen = tuple(ladder.at(size) for size in sizes)

@@ -10,12 +10,16 @@ from typing import Any
 import fake_cupy
 import numpy as np
 import pytest
-from fake_gpu import FakeGpu, Pace, fast, slow
+from fake_gpu import FakeGpu, GpuArray, GpuLibrary, Pace, fast, slow
 from threads_world import run
 
+from hpctrain.arrays import library
+from hpctrain.collectives import group as groups
+from hpctrain.collectives.all_reduce import reducer
 from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.device import paths
 from hpctrain.collectives.device.paths import DevicePaths
+from hpctrain.collectives.group import Group
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.metered import Traffic
@@ -271,3 +275,32 @@ def test_mistakes_are_named() -> None:
         device_paths.all_reduce(array, Op.MEAN, lambda buffer, op: None)
     with pytest.raises(CommunicationError, match="a ndarray that is not in the memory of a GPU"):
         device_paths.all_reduce(np.ones(3), Op.SUM, lambda buffer, op: None)
+
+
+@pytest.fixture
+def _arrays_of_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = library._library
+    monkeypatch.setattr(library, "_library", lambda kind: GpuLibrary() if kind is GpuArray else real(kind))
+    for module in (reducer, groups):
+        monkeypatch.setattr(module, "gpu_arrays_of", lambda array: getattr(array, "gpu", None))
+
+
+@pytest.mark.usefixtures("_arrays_of_a_library")
+@pytest.mark.parametrize("pace", [slow, fast])
+def test_a_group_sends_arrays_on_gpus_their_path(pace: Pace) -> None:
+    gpu, group = FakeGpu(pace), Group(Solo(), device_path="staged")
+    values = values_of(0, "float32")
+    total, source, target = (gpu.array(values + shift) for shift in (0, 1, 2))
+    assert group.all_reduce(total) is total
+    np.testing.assert_array_equal(gpu.numpy(total), values)
+    host = group.all_reduce(source, out=np.empty(11, np.float32))
+    np.testing.assert_array_equal(host, values + 1)
+    group.all_reduce(host, "max", out=target)
+    np.testing.assert_array_equal(gpu.numpy(target), values + 1)
+    assert group.describe_path(host) == "host"
+    assert group.describe_path(total).startswith("staged (")
+    part = group.split(0)
+    assert part.describe_path(total) == group.describe_path(total)
+    assert len(gpu.pinned) == 1
+    group.close()
+    assert not gpu.pinned

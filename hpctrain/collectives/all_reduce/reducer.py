@@ -1,0 +1,120 @@
+"""All-reduces of arrays of any library, wherever they lie: which way each goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hpctrain.arrays.library import gpu_arrays_of, library_of
+from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.collectives.all_reduce.in_window import InWindow
+from hpctrain.collectives.all_reduce.ring import ring
+from hpctrain.collectives.device.paths import DevicePaths
+from hpctrain.collectives.nodes import Nodes
+from hpctrain.collectives.shared_arrays import SharedArrays
+from hpctrain.collectives.slices import take
+from hpctrain.collectives.tuning.ladder import Ladder
+from hpctrain.comm.operation import Op
+from hpctrain.errors import CommunicationError
+from hpctrain.layout.blocks import block
+
+
+class AllReducer:
+    """Those of one group. All ranks must make it."""
+
+    def __init__(self, nodes: Nodes, arrays: SharedArrays, device_paths: DevicePaths, ladder: Ladder) -> None:
+        """`ladder` is what "auto" uses for how many bytes, of numbers that do not lie in shared memory."""
+        self._nodes = nodes
+        self._arrays = arrays
+        self._device_paths = device_paths
+        self._ladder = ladder
+        self._in_window = InWindow(nodes, arrays, between=ring)
+
+    def reduce(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
+        """Combine `array` of all ranks into `target`, which may be `array` itself. All ranks.
+
+        Raises CommunicationError where that cannot be.
+        """
+        auto = algorithm == "auto"
+        if auto and (steps := self._in_window.known(array, target, op)):
+            take(steps)
+            return
+        source = result = self._arrays.find(array)
+        if target is not array:
+            _check_alike(array, target)
+            result = self._arrays.find(target)
+        if auto and source and result and (steps := self._in_window.steps(array, source, target, result, op)):
+            take(steps)
+        elif result and result[0].of_node:
+            self._into_node(array, target, op, algorithm)
+        else:
+            self._into_own(array, target, op, algorithm)
+
+    def reduce_buffer(self, buffer: np.ndarray, op: Op, algorithm: str = "auto") -> None:
+        """Combine a contiguous buffer in place. All ranks."""
+        op.check(buffer.dtype)
+        ALGORITHMS[choose(algorithm, buffer.nbytes, self._nodes, self._ladder)](self._nodes, buffer, op)
+
+    def _into_own(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
+        """Into an array that no other rank writes."""
+        library = library_of(target)
+        buffer = library.view(target)
+        if buffer is None:
+            check_writable("all_reduce", target)
+            if gpu_arrays_of(target) is not None:
+                self._on_gpu(array, target, op, algorithm)
+                return
+            buffer = library_of(array).to_host(array)
+            self.reduce_buffer(buffer, op, algorithm)
+            library.from_host(buffer, target)
+            return
+        if target is not array:
+            source = library_of(array).view(array)
+            np.copyto(buffer, library_of(array).to_host(array) if source is None else source)
+        self.reduce_buffer(buffer, op, algorithm)
+
+    def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
+        """Into an array in the memory of a GPU."""
+        if target is not array:
+            if gpu_arrays_of(array) is None:
+                library_of(target).from_host(library_of(array).to_host(array), target)
+            else:
+                target[...] = array
+        self._device_paths.all_reduce(target, op, lambda piece, by: self.reduce(piece, piece, by, algorithm))
+
+    def _into_node(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
+        """Into an array of the whole node, of which each rank writes its share."""
+        if target is array:
+            raise CommunicationError(
+                "all_reduce in place of an array that all ranks of a node share: each would add the same numbers. "
+                'Give out=, or an array of shared_array(..., per="rank")'
+            )
+        buffer = library_of(array).to_host(array)
+        self.reduce_buffer(buffer, op, algorithm)
+        node = self._nodes.node
+        rows: Any = block(len(target), node.size, node.rank) if target.ndim else ...
+        library_of(target).from_host(buffer[rows], target[rows])
+        self._nodes.barrier()
+
+
+def _check_alike(array: Any, out: Any) -> None:
+    if out.shape == array.shape and out.dtype == array.dtype:
+        return
+    ours, theirs = ((_name(of.dtype), tuple(of.shape)) for of in (array, out))
+    if ours != theirs:  # NumPy's and torch's own names for a type differ
+        raise CommunicationError(
+            f"all_reduce of {ours[0]} {ours[1]} with out= of {theirs[0]} {theirs[1]}: give one of that type and shape"
+        )
+
+
+def check_writable(call: str, array: Any) -> None:
+    """Raise CommunicationError where `call` cannot write its result into `array`, or that is no array at all."""
+    library_of(array)
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise CommunicationError(f"{call} cannot write into an array that is read-only: give it a copy")
+
+
+def _name(dtype: Any) -> str:
+    """That of torch.float32 is "float32", as NumPy's."""
+    return str(dtype).removeprefix("torch.")
