@@ -52,7 +52,7 @@ def test_eight_ranks_learn_the_digits(launch: Callable, tmp_path: Path, engine: 
     for name in RUN_FILES:
         assert (tmp_path / name).stat().st_size > 0
     assert [path.name for path in sorted((tmp_path / "logs").iterdir())] == [
-        f"rank-{rank:04d}.log" for rank in range(8)
+        f"rank-{rank:04d}.{kind}" for rank in range(8) for kind in ("flight", "log")
     ]
 
 
