@@ -91,7 +91,7 @@ tune: $(TEST_READY) .venv-mpich/.ready  ## measure the tables of algorithm="auto
 	sh scripts/tune.sh $(CURDIR)/.venv $(CURDIR)/.venv-mpich
 
 clean:  ## remove what these commands made, runs/ apart
-	rm -rf .venv .venv-mpich .venv-gpu build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-mpich .venv-gpu .peers build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.made .venv-mpich/.made:

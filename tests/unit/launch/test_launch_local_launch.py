@@ -122,7 +122,10 @@ def test_a_rank_that_aborts_has_said_why(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr().err == "my reason\n"
 
 
-def test_the_others_learn_how_a_rank_has_ended(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_others_learn_how_a_rank_has_ended(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_launch, "SECONDS_FOR_THE_OTHERS", 60.0)  # they have yet to import what they ask
     program = (
         "from hpctrain.comm.local.memory import Memory; from hpctrain.launch.environment import local_seat\n"
         "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
