@@ -109,8 +109,10 @@ class Group:
         operation, `out` of another type, arrays that are read-only; on nodes, also where ranks differ.
         """
         operation = Op.named(op)
+        library_of(array)  # refuses what is no array
         target = array if out is None else out
-        library_of(array), library_of(target)  # refuses what is no array
+        if out is not None:
+            library_of(out)
         with self.calls.collective("all_reduce", array, operation, algorithm=algorithm, out=out):
             self._all_reducer.reduce(array, target, operation, algorithm)
         return target

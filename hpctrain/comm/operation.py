@@ -44,6 +44,8 @@ class Op(Enum):
     @classmethod
     def named(cls, name: str | Op) -> Op:
         """The operation of that name; raises CommunicationError with the allowed names."""
+        if name.__class__ is cls:
+            return name
         op = _NAMED.get(name)
         if op is None:
             raise CommunicationError(f'no operation "{name}": use one of {", ".join(op.value for op in cls)}')

@@ -18,7 +18,12 @@ PIECE_BYTES = 2 * 2**20
 
 def native(comm: Communicator, buffer: np.ndarray, op: Op) -> None:
     """Combine the contiguous `buffer` of all ranks, in place. All ranks."""
-    assert comm.native is not None, "see choose"
-    for piece in [buffer] if buffer.nbytes <= PIECE_BYTES else pieces(buffer.reshape(-1), PIECE_BYTES):
-        comm.native.all_reduce(piece, op)
+    library = comm.native
+    assert library is not None, "see choose"
+    if buffer.nbytes <= PIECE_BYTES:
+        library.all_reduce(buffer, op)
+        op.finish(buffer, comm.size)
+        return
+    for piece in pieces(buffer.reshape(-1), PIECE_BYTES):
+        library.all_reduce(piece, op)
         op.finish(piece, comm.size)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import weakref
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpctrain.arrays.library import gpu_arrays_of, library_of
-from hpctrain.collectives.all_reduce import ALGORITHMS, choose
+from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose
 from hpctrain.collectives.all_reduce.in_window import InWindow
 from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.device.paths import DevicePaths
@@ -18,6 +19,17 @@ from hpctrain.collectives.tuning.ladder import Ladder
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import block
+
+_MOST_KEPT = 1024  # ways of arrays: who reduces ever new ones must not fill the memory
+
+
+class _Way(NamedTuple):
+    """How an array went that was met before: for a short one, to find that out takes longer than to send it."""
+
+    array: weakref.ref[Any]
+    dtype: np.dtype[Any]
+    num_bytes: int
+    algorithm: AllReduce
 
 
 class AllReducer:
@@ -30,12 +42,23 @@ class AllReducer:
         self._device_paths = device_paths
         self._ladder = ladder
         self._in_window = InWindow(nodes, arrays, between=ring)
+        self._ways: dict[tuple[int, Op, str], _Way] = {}  # of private arrays that are contiguous, in place
 
     def reduce(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Combine `array` of all ranks into `target`, which may be `array` itself. All ranks.
 
         Raises CommunicationError where that cannot be.
         """
+        way = self._ways.get((id(array), op, algorithm))
+        if (
+            way is not None
+            and array is target
+            and way.array() is array
+            and way.num_bytes == array.nbytes
+            and way.dtype is array.dtype
+        ):
+            way.algorithm(self._nodes, array, op)
+            return
         auto = algorithm == "auto"
         if auto and (steps := self._in_window.known(array, target, op)):
             take(steps)
@@ -53,8 +76,11 @@ class AllReducer:
 
     def reduce_buffer(self, buffer: np.ndarray, op: Op, algorithm: str = "auto") -> None:
         """Combine a contiguous buffer in place. All ranks."""
+        self._algorithm(buffer, op, algorithm)(self._nodes, buffer, op)
+
+    def _algorithm(self, buffer: np.ndarray, op: Op, name: str) -> AllReduce:
         op.check(buffer.dtype)
-        ALGORITHMS[choose(algorithm, buffer.nbytes, self._nodes, self._ladder)](self._nodes, buffer, op)
+        return ALGORITHMS[choose(name, buffer.nbytes, self._nodes, self._ladder)]
 
     def _into_own(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array that no other rank writes."""
@@ -68,6 +94,13 @@ class AllReducer:
             buffer = library_of(array).to_host(array)
             self.reduce_buffer(buffer, op, algorithm)
             library.from_host(buffer, target)
+            return
+        if buffer is array:
+            if len(self._ways) == _MOST_KEPT:
+                self._ways.clear()
+            found = self._algorithm(array, op, algorithm)
+            self._ways[id(array), op, algorithm] = _Way(weakref.ref(array), array.dtype, array.nbytes, found)
+            found(self._nodes, array, op)
             return
         if target is not array:
             source = library_of(array).view(array)
