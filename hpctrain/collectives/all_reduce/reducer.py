@@ -54,10 +54,10 @@ class AllReducer:
             way is not None
             and array is target
             and way.array() is array
-            and way.num_bytes == array.nbytes
-            and way.dtype is array.dtype
+            and way.num_bytes == target.nbytes
+            and way.dtype is target.dtype
         ):
-            way.algorithm(self._nodes, array, op)
+            way.algorithm(self._nodes, target, op)
             return
         auto = algorithm == "auto"
         if auto and (steps := self._in_window.known(array, target, op)):
