@@ -17,6 +17,7 @@ from several_nodes import SeveralNodes
 
 import hpctrain
 from hpctrain import Group
+from hpctrain.collectives import nodes as nodes_module
 from hpctrain.layout.blocks import block
 from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
@@ -100,6 +101,29 @@ def test_steps_equal_serial_steps(
         loss_of(model, inputs[mine], targets[mine]).backward()
         optimizer.step()
     check_equal(nodes, model, serial_weights(optimizer_name, 5))
+
+
+@pytest.mark.parametrize("read_gradients", [True, False])
+@pytest.mark.parametrize("bucket_bytes", [1, 10**6])
+def test_on_a_node_with_numa_domains(
+    group: Group, monkeypatch: pytest.MonkeyPatch, read_gradients: bool, bucket_bytes: int
+) -> None:
+    """Of different sizes, if ranks are odd."""
+    monkeypatch.setattr(nodes_module, "numa_domain", lambda cores: group.rank % 2)
+    split = group.split(0)
+    assert len(split.nodes.part.domains) == min(2, group.size)
+    model = make_model()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    settings = {"read_gradients": read_gradients, "bucket_bytes": bucket_bytes, "gradient_sync": "node_shared"}
+    model, optimizer = hpctrain.distribute(model, optimizer, group=split, **settings)
+    mine = block(SAMPLES, split.size, split.rank)
+    for step in range(3):
+        inputs, targets = global_batch(step)
+        optimizer.zero_grad()
+        loss_of(model, inputs[mine], targets[mine]).backward()
+        optimizer.step()
+    check_equal(split, model, serial_weights("sgd", 3))
+    split.close()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)

@@ -3,8 +3,8 @@
     rank 0's wire  [ a0 | b0 ]      rank 0: a = a0 + a1, and updates the weights of slice a
     rank 1's wire  [ a1 | b1 ]      rank 1: b = b0 + b1, and updates the weights of slice b
 
-The sums wait until the end of backward, which keeps the
-cores of the node busy. Between nodes see `nodes_shared`.
+The sums wait until the end of backward, which keeps the cores of the node busy. Where the node has several NUMA
+domains, they go within each before they cross (`collectives/domains.py`). Between nodes see `nodes_shared`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from hpctrain.collectives.domains import sums_of_domain, what_to_add
 from hpctrain.collectives.group import Group
-from hpctrain.collectives.slices import combine, combining, take
+from hpctrain.collectives.slices import combining, take
 from hpctrain.comm.operation import Op
 from hpctrain.parallel.memory import NodeMemory
 from hpctrain.parallel.partition import NodeSlices
@@ -45,18 +46,14 @@ class NodeSharedGradients:
         with self._group.traffic.timed():
             self._meet(notes)
             for wires in self._wires:
-                mine = self._slices.of(wires[0])
-                sources = [wire[mine] for wire in wires]
-                combine(sources, sources[self._group.local_rank], Op.MEAN, self._group.size)
+                self._sum(wires, [wires[self._group.local_rank]])
 
     def finish_everywhere(self, notes: np.ndarray) -> None:
         """Sum own slices, and write each into the wires of all ranks."""
         with self._group.traffic.timed():
             self._meet(notes)
             for wires in self._wires:
-                mine = self._slices.of(wires[0])
-                sources = [wire[mine] for wire in wires]
-                take(combining(sources, sources, Op.MEAN, self._group.size))
+                self._sum(wires, wires)
             self._group.nodes.barrier()
 
     def add_owners(self, number: float) -> float:
@@ -64,9 +61,19 @@ class NodeSharedGradients:
         return sum(self._group.node_comm.gather_objects(number))
 
     def _meet(self, notes: np.ndarray) -> None:
-        """Return when the wires of all ranks of the node are full; sum their notes."""
+        """Return when the wires of all ranks of the node are full, and summed within domains; sum their notes."""
         if not self._notes:
             _, self._notes = self._memory.per_rank(notes, len(notes))
         self._notes[self._group.local_rank][...] = notes
         self._group.nodes.barrier()
         np.sum(self._notes, axis=0, out=notes)
+        part = self._group.nodes.part
+        if len(part.domains) > 1:
+            for wires in self._wires:
+                take(sums_of_domain(part, wires, Op.MEAN))
+            self._group.nodes.barrier()
+
+    def _sum(self, wires: list[np.ndarray], targets: list[np.ndarray]) -> None:
+        """Sum the own slice of all wires, into the targets."""
+        for cut, sources in what_to_add(self._group.nodes.part, wires, self._slices.of(wires[0])):
+            take(combining(sources, [target[cut] for target in targets], Op.MEAN, self._group.size))
