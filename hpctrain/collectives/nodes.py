@@ -14,7 +14,7 @@ from hpctrain.comm.numa import numa_domain, own_cores
 from hpctrain.comm.solo import Solo
 from hpctrain.layout.topology import Topology
 
-_NUM_LANES = 2  # ranks that also compute answer late, and a link must not wait for them
+_NUM_LANES = 4  # ranks that also compute answer late, and a link must not wait for them
 _LOOKS = 20  # about a microsecond, in which a rank on another core may well come
 
 

@@ -68,13 +68,14 @@ class NodesSharedGradients(NodeSharedGradients):
 
     def finish(self, notes: np.ndarray) -> None:
         """Start what has not left yet, and wait until all has come back."""
-        self._group.all_reduce(notes, Op.SUM)
         with self._group.traffic.timed():
             for number, full in enumerate(self._full):
                 if full[self._group.local_rank][0] <= self._rounds:
                     self.start(number)
             self._courier.finish(len(self._wires))
             self._rounds += 1
+        # Only now, when all ranks are here: who waits in this one keeps a core from those that still compute.
+        self._group.all_reduce(notes, Op.SUM)
 
     def finish_everywhere(self, notes: np.ndarray) -> None:
         """Then read the slices of the others from their wires."""
