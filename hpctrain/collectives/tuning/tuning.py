@@ -29,7 +29,9 @@ class Tuning:
         From the nearest table, scaled to the shape; for sizes that it does not reach from the next that does.
         `otherwise` where they hold none of the allowed ones.
         """
-        nearest, *further = self.by_nearness(library, shape, has_native="native" in allowed)
+        nearest, *others = self.by_nearness(library, shape, has_native="native" in allowed)
+        # What is best inside a node says nothing of links between nodes, nor the other way.
+        further = [table for table in others if (table.shape.num_nodes > 1) == (nearest.shape.num_nodes > 1)]
         ladder, smallest, largest = nearest.for_shape(shape).ladder, nearest.sizes[0], nearest.sizes[-1]
         for table in further:
             if table.sizes[-1] > largest:

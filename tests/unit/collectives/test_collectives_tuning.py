@@ -211,6 +211,15 @@ def test_a_table_speaks_for_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_one_node_says_nothing_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the array is that was measured inside a node: links between nodes are another matter."""
+    inside = table(use="native", sizes=(4, 2**28), seconds={"native": (1.0, 1.0)})
+    monkeypatch.setattr("hpctrain.collectives.tuning.tuning.packaged_tables", lambda: (inside,))
+    between = table(shape=Shape(4, 2, False), use="hierarchical", seconds={"native": (1.0, 1.0)})
+    ladder = Tuning((between,)).ladder("Open MPI 5.0.11", Shape(4, 2, False), ALGORITHMS, otherwise="ring")
+    assert ladder.at(2**28) == "hierarchical"
+
+
 def test_the_ladder_holds_only_what_the_ranks_can_do() -> None:
     site = (table(use="node_shared", sizes=(1, 2**40)),)
     ladder = Tuning(site).ladder("Open MPI 5.0.11", Shape(1, 2, False), {"native", "ring"}, otherwise="ring")
