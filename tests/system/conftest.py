@@ -35,6 +35,9 @@ LAUNCH_ENVIRONMENT = {
 }
 
 
+LAUNCHER_FAILED = "The PMIx server's listener thread failed to start"
+
+
 @dataclass(frozen=True)
 class Finished:
     """A launch that has ended, in time or by force."""
@@ -124,10 +127,14 @@ def start(repository: Path) -> Iterator[Callable[..., Launched]]:
 
 @pytest.fixture
 def launch(start: Callable[..., Launched]) -> Callable[..., Finished]:
-    """Run a command to its end: `launch(*command, ranks=, timeout=, env=, venv=, cwd=)` -> Finished; see `start`."""
+    """Run a command to its end: `launch(*command, ranks=, timeout=, env=, venv=, cwd=)` -> Finished; see `start`.
+
+    Once in some hundred launches Open MPI's launcher gives up before it has started any rank. It is then asked again.
+    """
 
     def launch(*command: str, timeout: float = 60.0, **how: object) -> Finished:
-        return start(*command, **how).finish(timeout)
+        done = start(*command, **how).finish(timeout)
+        return start(*command, **how).finish(timeout) if LAUNCHER_FAILED in done.stderr else done
 
     return launch
 
