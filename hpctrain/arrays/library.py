@@ -88,6 +88,11 @@ def _library(kind: type) -> ArrayLibrary:
     )
 
 
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of any library, "float32" for torch.float32 too."""
+    return str(dtype).removeprefix("torch.")
+
+
 def gpu_arrays_of(array: Any) -> GpuArrays | None:
     """The library of an array that lies in the memory of a GPU of CUDA; None for one that lies anywhere else."""
     package = package_of(array)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
+from hpctrain.arrays.library import dtype_name
 from hpctrain.collectives.agreement import Agreement
 from hpctrain.collectives.reduction import Reduction
 from hpctrain.comm.call_site import user_frame, where
@@ -151,7 +152,7 @@ class Calls:
             self._words.clear()
         name, dtype, op, *_ = key
         site = where(frame.f_code, frame.f_lineno)
-        words = self._words[key] = words_of(name, op or "", _name(dtype), group or self._group, site)
+        words = self._words[key] = words_of(name, op or "", dtype_name(dtype), group or self._group, site)
         return words
 
     def _agree(
@@ -163,7 +164,7 @@ class Calls:
         words = (
             name
             + (f"({op.value})" if op else "")
-            + (f" of {_name(load.dtype)} {shape}".rstrip() if load.dtype else ""),
+            + (f" of {dtype_name(load.dtype)} {shape}".rstrip() if load.dtype else ""),
             f"from rank {root}" if root != NOBODY else "",
             *(self._ways(load, out) if algorithm == "auto" else [f"algorithm {algorithm}"] if algorithm else []),
             f"call {self._number}",
@@ -209,8 +210,3 @@ class Awaited:
                 self._reduction.wait()
             self._call.finish(self._index)
         return self._reduction.wait()
-
-
-def _name(dtype: Any) -> str:
-    """ "float32", of any library."""
-    return str(dtype).removeprefix("torch.")

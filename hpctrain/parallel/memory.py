@@ -24,6 +24,21 @@ def private(like: Any, length: int) -> Any:
     return array
 
 
+class PrivateWires:
+    """What every `GradientSync` does whose wires lie in memory of this rank alone, and leave after backward."""
+
+    def __init__(self) -> None:
+        self._wires: list[Any] = []
+
+    def allocate(self, like: Any, length: int) -> Any:
+        """Private memory."""
+        self._wires.append(private(like, length))
+        return self._wires[-1]
+
+    def start(self, number: int) -> None:
+        """It waits for the end of backward."""
+
+
 class NodeMemory:
     """Arrays that all ranks of a node read and write. Every method: all ranks of the node, in the same order."""
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpctrain.arrays.library import gpu_arrays_of, library_of
+from hpctrain.arrays.library import dtype_name, gpu_arrays_of, library_of
 from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose
 from hpctrain.collectives.all_reduce.in_window import InWindow
 from hpctrain.collectives.all_reduce.ring import ring
@@ -134,7 +134,7 @@ class AllReducer:
 def _check_alike(array: Any, out: Any) -> None:
     if out.shape == array.shape and out.dtype == array.dtype:
         return
-    ours, theirs = ((_name(of.dtype), tuple(of.shape)) for of in (array, out))
+    ours, theirs = ((dtype_name(of.dtype), tuple(of.shape)) for of in (array, out))
     if ours != theirs:  # NumPy's and torch's own names for a type differ
         raise CommunicationError(
             f"all_reduce of {ours[0]} {ours[1]} with out= of {theirs[0]} {theirs[1]}: give one of that type and shape"
@@ -146,8 +146,3 @@ def check_writable(call: str, array: Any) -> None:
     library_of(array)
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise CommunicationError(f"{call} cannot write into an array that is read-only: give it a copy")
-
-
-def _name(dtype: Any) -> str:
-    """That of torch.float32 is "float32", as NumPy's."""
-    return str(dtype).removeprefix("torch.")

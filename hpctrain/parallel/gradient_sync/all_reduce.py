@@ -5,38 +5,28 @@ Bytes sent per rank and step: 2 (p-1)/p of the gradients, with the ring or the l
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hpctrain.collectives.all_reduce import choose
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWires
 
 
-class AllReduceGradients:
+class AllReduceGradients(PrivateWires):
     """Implements `GradientSync`: one all-reduce a wire, in the order in which backward fills them."""
 
     def __init__(self, group: Group, algorithm: str) -> None:
+        super().__init__()
         self._group = group
         self._algorithm = algorithm
         choose(algorithm, 0, group.nodes, group.ladder)  # an unknown name is refused here, not in the first step
-        self._wires: list[Any] = []
 
     @property
     def description(self) -> str:
         """The algorithm, and for arrays on a GPU the path; then all ranks must ask."""
         path = self._group.describe_path(self._wires[0]) if self._wires else "host"
         return f"all_reduce ({self._algorithm})" if path == "host" else f"all_reduce ({path})"
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        self._wires.append(private(like, length))
-        return self._wires[-1]
-
-    def start(self, number: int) -> None:
-        """It waits for the end of backward."""
 
     def finish(self, notes: np.ndarray) -> None:
         """Average every wire over all ranks."""

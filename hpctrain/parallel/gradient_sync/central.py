@@ -6,32 +6,22 @@ step, so the time grows with the number of ranks.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWires
 
 
-class CentralGradients:
+class CentralGradients(PrivateWires):
     """Implements `GradientSync`: after `finish` rank 0 holds the means, and the others what they handed in."""
 
     description = "central (rank 0 updates)"
 
     def __init__(self, group: Group) -> None:
+        super().__init__()
         self._group = group
-        self._wires: list[Any] = []
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        self._wires.append(private(like, length))
-        return self._wires[-1]
-
-    def start(self, number: int) -> None:
-        """It waits for the end of backward."""
 
     def finish(self, notes: np.ndarray) -> None:
         """Gather at rank 0, and add in rank order."""
