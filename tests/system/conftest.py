@@ -129,7 +129,7 @@ def start(repository: Path) -> Iterator[Callable[..., Launched]]:
 def launch(start: Callable[..., Launched]) -> Callable[..., Finished]:
     """Run a command to its end: `launch(*command, ranks=, timeout=, env=, venv=, cwd=)` -> Finished; see `start`.
 
-    Once in some hundred launches Open MPI's launcher gives up before it has started any rank. It is then asked again.
+    Now and then Open MPI's launcher gives up before it has started any rank. It is then asked again.
     """
 
     def launch(*command: str, timeout: float = 60.0, **how: object) -> Finished:
