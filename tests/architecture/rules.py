@@ -26,13 +26,26 @@ MAY_LEAN_ON = {
     "collectives": {"layout", "arrays", "comm"},
     "nn": {"layout", "arrays"},
     "optim": {"layout", "arrays"},
+    "compress": {"layout", "arrays"},
     "data": {"layout", "arrays"},
     "models": {"layout", "arrays", "nn"},
     "checkpoint": {"layout", "comm"},
     "resilience": {"layout", "comm"},
     "launch": {"layout", "arrays", "job", "comm", "collectives", "resilience"},
     "bench": {"layout", "arrays", "comm", "collectives", "resilience", "launch"},
-    "parallel": {"layout", "arrays", "job", "comm", "collectives", "nn", "models", "optim", "data", "launch"},
+    "parallel": {
+        "layout",
+        "arrays",
+        "job",
+        "comm",
+        "collectives",
+        "compress",
+        "nn",
+        "models",
+        "optim",
+        "data",
+        "launch",
+    },
 }
 MAY_LEAN_ON["train"] = set(MAY_LEAN_ON)
 
