@@ -21,7 +21,7 @@ from hpctrain.collectives.messages import exchange_lengths, exchange_lengths_pai
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.recorded import RecordedCommunicator
 from hpctrain.collectives.reduce_scatter import reduce_scatter
-from hpctrain.collectives.reduction import Reduction
+from hpctrain.collectives.reduction import Reductions
 from hpctrain.collectives.shared_arrays import SharedArrays, checked
 from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
@@ -84,6 +84,7 @@ class Group:
         self.ladder = agreed_ladder(self.nodes, self.tuning)
         self._shared_arrays = SharedArrays()
         self._device_paths = DevicePaths(self.nodes, self.traffic, self._allocate_shared, prove, device_path)
+        self._reductions = Reductions(self.comm)
         self._all_reducer = AllReducer(self.nodes, self._shared_arrays, self._device_paths, self.ladder)
 
     def __repr__(self) -> str:
@@ -122,7 +123,7 @@ class Group:
         operation = Op.named(op)
         check_writable("all_reduce_async", array)
         with self.calls.collective("all_reduce_async", array, operation) as call:
-            reduction = Reduction(self.comm, array, operation)
+            reduction = self._reductions.start(array, operation)
         return self.calls.awaited(call, array, reduction)
 
     def reduce_scatter(self, array: Any, op: str | Op = Op.SUM) -> Any:
@@ -248,6 +249,7 @@ class Group:
         """Give back shared memory and communicators. All ranks; the group cannot be used afterwards."""
         self.calls.close()
         self._device_paths.close()
+        self._reductions.close()
         self.nodes.close()
         self.comm.close()
 

@@ -21,7 +21,8 @@ _LOOKS = 20  # about a microsecond, in which a rank on another core may well com
 class Nodes:
     """All ranks of `comm`, and their places on nodes. All ranks must make it.
 
-    What is made at its first use (`across`, `lanes`, `barrier`, `scratch`) must first be used by all ranks together.
+    What is made at its first use (`across`, `lanes`, `background`, `barrier`, `scratch`) must first be used by all
+    ranks together.
 
     Attributes:
         comm: all ranks.
@@ -65,6 +66,11 @@ class Nodes:
         return [self.across.split(0, self.across.rank) for _ in range(_NUM_LANES)]
 
     @cached_property
+    def background(self) -> Communicator:
+        """All ranks once more, for messages that threads carry."""
+        return self.comm.split(0, self.comm.rank)
+
+    @cached_property
     def barrier(self) -> Callable[..., None]:
         """Waits for the ranks of this node: `NodeBarrier.meet`."""
         return NodeBarrier(self.node, num_looks=0 if self._crowded else _LOOKS).meet
@@ -89,6 +95,7 @@ class Nodes:
             self.__dict__.pop(name, None)
         for lane in self.__dict__.pop("lanes", ()):
             lane.close()
-        if "across" in self.__dict__:
-            self.across.close()
+        for name in ("across", "background"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
         self.node.close()

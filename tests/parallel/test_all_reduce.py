@@ -115,6 +115,19 @@ def test_async_gives_the_same_and_may_overlap_others(group: Group) -> None:
     np.testing.assert_array_equal(half, 0.5)
 
 
+@pytest.mark.min_ranks(2)
+def test_who_has_started_an_async_one_goes_on_before_others_start(group: Group) -> None:
+    """The last rank starts its own only after it has heard from the first, which has started long before."""
+    array, word, last = np.ones(200_000), np.zeros(1), group.size - 1
+    if group.rank == last:
+        group.recv(word, 0)
+    started = group.all_reduce_async(array)
+    if group.rank == 0:
+        group.send(word, last)
+    started.wait()
+    np.testing.assert_array_equal(array, group.size)
+
+
 def test_unknown_names_are_told_the_allowed_ones(group: Group) -> None:
     with pytest.raises(CommunicationError, match="use one of auto, native, ring, naive"):
         group.all_reduce(np.zeros(1), algorithm="rings")
