@@ -21,6 +21,7 @@ setup(
         "hpctrain.collectives.tuning": ["*.json"],
         "hpctrain.data": ["*.npz", "*.txt"],
         "hpctrain.job": ["*.toml"],
+        "hpctrain.launch.slurm": ["*.in"],
     },
     install_requires=["numpy>=2", "pydantic>=2.7", "rich>=13", "safetensors>=0.4.3", "threadpoolctl>=3"],
     extras_require={

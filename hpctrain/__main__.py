@@ -12,6 +12,7 @@ from hpctrain.version import __version__
 
 _COMMANDS = {
     "train": "train what a job file describes",
+    "submit": "train as a Slurm job",
     "local": "start ranks of a program on this machine, without MPI",
     "doctor": "say what is here, and what will not work",
     "bench": "measure how fast the ranks of a job talk, and tune for it",
