@@ -51,12 +51,12 @@ test-unit: $(TEST_READY)  ## one process, no MPI; and the rules of the house
 	$(IN_VENV) python -m pytest tests/unit tests/architecture
 
 WORLD_SIZES := 1 2 3 4
-test-parallel: $(WORLD_SIZES:%=test-parallel-%) $(WORLD_SIZES:%=test-local-%)  ## every parallel test on 1 to 4 ranks, with MPI and without
+test-parallel: $(WORLD_SIZES:%=test-parallel-%) $(WORLD_SIZES:%=test-local-%)  ## parallel tests on 1 to 4 ranks, with MPI and without
 $(WORLD_SIZES:%=test-parallel-%): test-parallel-%: $(TEST_READY)
-	$(IN_VENV) OMP_NUM_THREADS=1 mpirun -n $* python -m pytest tests/parallel --ranks $*
+	$(IN_VENV) OMP_NUM_THREADS=1 mpirun -n $* python -m pytest tests/parallel --ranks $* --share-out
 $(WORLD_SIZES:%=test-local-%): test-local-%: $(TEST_READY)
 	$(IN_VENV) OMP_NUM_THREADS=1 PYTHONPATH=tests/without_mpi python -m hpctrain.local -n $* \
-		-m pytest tests/parallel --ranks $*
+		-m pytest tests/parallel --ranks $* --share-out
 
 test-system: $(TEST_READY) .venv-mpich/.ready  ## real launches of real commands
 	$(IN_VENV) python -m pytest tests/system

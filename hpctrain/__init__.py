@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hpctrain.errors import CheckpointError as CheckpointError
     from hpctrain.errors import CommunicationError as CommunicationError
     from hpctrain.errors import DataError as DataError
+    from hpctrain.errors import DivergenceError as DivergenceError
     from hpctrain.errors import EnvironmentProblem as EnvironmentProblem
     from hpctrain.errors import HpctrainError as HpctrainError
     from hpctrain.errors import InputError as InputError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hpctrain.job.load import load_job as load_job
     from hpctrain.job.settings import Job as Job
     from hpctrain.launch.world import init as init
+    from hpctrain.parallel.consensus import consensus as consensus
     from hpctrain.parallel.distribute import distribute as distribute
     from hpctrain.parallel.plan import Plan as Plan
     from hpctrain.version import __version__ as __version__
@@ -40,6 +42,7 @@ _HOMES = {
     "CheckpointError": "hpctrain.errors",
     "CommunicationError": "hpctrain.errors",
     "DataError": "hpctrain.errors",
+    "DivergenceError": "hpctrain.errors",
     "EnvironmentProblem": "hpctrain.errors",
     "HpctrainError": "hpctrain.errors",
     "InputError": "hpctrain.errors",
@@ -51,6 +54,7 @@ _HOMES = {
     "load_job": "hpctrain.job.load",
     "Job": "hpctrain.job.settings",
     "init": "hpctrain.launch.world",
+    "consensus": "hpctrain.parallel.consensus",
     "distribute": "hpctrain.parallel.distribute",
     "Plan": "hpctrain.parallel.plan",
     "__version__": "hpctrain.version",

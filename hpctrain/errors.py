@@ -49,6 +49,10 @@ class CheckpointError(HpctrainError):
     """A checkpoint cannot be written, or the one asked for cannot be read."""
 
 
+class DivergenceError(HpctrainError):
+    """Ranks hold different weights, or different optimizer state, where they must be the same."""
+
+
 class NonFiniteLossError(HpctrainError):
     """The loss became NaN or infinite."""
 

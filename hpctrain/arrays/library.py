@@ -107,6 +107,17 @@ def gpu_arrays_of(array: Any) -> GpuArrays | None:
     return None
 
 
+def bits_of(array: Any) -> Any:
+    """The same memory, for what is only carried: numbers of half precision as whole numbers of 16 bits."""
+    if array.itemsize != 2:
+        return array
+    if package_of(array) == "torch":
+        import torch
+
+        return array.view(torch.int16)
+    return array.view(np.int16)
+
+
 @contextmanager
 def host_buffer(array: Any) -> Iterator[np.ndarray]:
     """A host buffer that holds `array` on entry, and that `array` holds on leaving.

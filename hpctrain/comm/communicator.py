@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import numpy as np
 
 from hpctrain.comm.operation import Op
+from hpctrain.comm.window import Window
 
 T = TypeVar("T")
 
@@ -90,6 +91,12 @@ class Communicator(Protocol):
         This rank asks for `num_bytes` (which may be 0) of zeros; errors say that they are for `purpose`. The memory is
         given back when nobody holds an array on it. Only on a group within one node. All ranks.
         Raises SharedMemoryError, on all ranks.
+        """
+
+    def window(self, num_bytes: int) -> Window:
+        """Memory of `num_bytes` zeros on each rank, the same number on all, that others reach. All ranks.
+
+        Raises SharedMemoryError.
         """
 
     def split(self, color: int, key: int = 0) -> Communicator:

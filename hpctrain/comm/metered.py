@@ -12,6 +12,7 @@ import numpy as np
 
 from hpctrain.comm.communicator import Communicator, NativeCollectives, Request
 from hpctrain.comm.operation import Op
+from hpctrain.comm.window import Window
 
 T = TypeVar("T")
 
@@ -64,6 +65,55 @@ class MeteredCollectives:
         self._traffic.bytes_sent += num_bytes * (self._size - 1) // self._size
 
 
+class MeteredWindow:
+    """Implements `Window` by another one, and counts what this rank writes into the memory of others.
+
+    What it reads there counts too: nobody else could.
+    """
+
+    def __init__(self, window: Window, rank: int, traffic: Traffic) -> None:
+        self._window = window
+        self._rank = rank
+        self._traffic = traffic
+
+    def put(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """Counted."""
+        self._count(values, rank)
+        self._window.put(values, rank, offset)
+
+    def get(self, into: np.ndarray, rank: int, offset: int) -> None:
+        """Counted."""
+        self._count(into, rank)
+        self._window.get(into, rank, offset)
+
+    def add(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """Counted."""
+        self._count(values, rank)
+        self._window.add(values, rank, offset)
+
+    def add_alone(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """Counted."""
+        self._count(values, rank)
+        self._window.add_alone(values, rank, offset)
+
+    def count_update(self) -> int:
+        """Passed on."""
+        return self._window.count_update()
+
+    @property
+    def num_updates(self) -> int:
+        """Passed on."""
+        return self._window.num_updates
+
+    def close(self) -> None:
+        """Passed on."""
+        self._window.close()
+
+    def _count(self, array: np.ndarray, rank: int) -> None:
+        if rank != self._rank:
+            self._traffic.bytes_sent += array.nbytes
+
+
 class MeteredCommunicator:
     """Implements `Communicator` by another one, and counts its messages in `traffic`."""
 
@@ -112,6 +162,10 @@ class MeteredCommunicator:
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Passed on: nothing is sent."""
         return self._comm.shared_memory(num_bytes, purpose)
+
+    def window(self, num_bytes: int) -> MeteredWindow:
+        """Counted."""
+        return MeteredWindow(self._comm.window(num_bytes), self.rank, self._traffic)
 
     def split(self, color: int, key: int = 0) -> MeteredCommunicator:
         """The part counts in the same place as the whole."""

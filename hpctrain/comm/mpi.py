@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
@@ -23,6 +25,7 @@ T = TypeVar("T")
 _OPS = {Op.SUM: MPI.SUM, Op.MEAN: MPI.SUM, Op.MIN: MPI.MIN, Op.MAX: MPI.MAX, Op.PRODUCT: MPI.PROD}
 _BOOL_OPS = {Op.SUM: MPI.LOR, Op.MAX: MPI.LOR, Op.PRODUCT: MPI.LAND, Op.MIN: MPI.LAND}
 _SECONDS_TO_FORWARD = 0.3  # that a daemon on another node takes to pass on what a rank has printed
+_HEAD_BYTES = 64  # at the beginning of each rank's part of a window, for the count of updates
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02  # seconds between two looks of a rank that waits idly
 
 
@@ -96,6 +99,68 @@ class MpiCollectives:
         self._comm.Bcast(buffer, root)
 
 
+class MpiWindow:
+    """Implements `Window` by passive-target one-sided operations, each complete at its target when the call returns.
+
+    `add` is MPI_Accumulate, which is atomic for each element. Where the network cannot reach the memory of another node
+    by itself, an operation waits until its target calls MPI.
+    """
+
+    def __init__(self, comm: MPI.Intracomm, num_bytes: int) -> None:
+        """All ranks."""
+        self._window = MPI.Win.Allocate(_HEAD_BYTES + num_bytes, 1, comm=comm)
+        with self._locked(comm.rank, MPI.LOCK_EXCLUSIVE):
+            memoryview(cast(Any, self._window.tomemory()))[:] = bytes(_HEAD_BYTES + num_bytes)
+        comm.Barrier()
+
+    @contextmanager
+    def _locked(self, rank: int, kind: int) -> Iterator[None]:
+        self._window.Lock(rank, kind)
+        try:
+            yield
+        finally:
+            self._window.Unlock(rank)
+
+    def put(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """MPI_Put."""
+        with self._locked(rank, MPI.LOCK_SHARED):
+            self._window.Put(values, rank, _HEAD_BYTES + offset)
+
+    def get(self, into: np.ndarray, rank: int, offset: int) -> None:
+        """MPI_Get."""
+        with self._locked(rank, MPI.LOCK_SHARED):
+            self._window.Get(into, rank, _HEAD_BYTES + offset)
+
+    def add(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """MPI_Accumulate."""
+        with self._locked(rank, MPI.LOCK_SHARED):
+            self._window.Accumulate(values, rank, _HEAD_BYTES + offset)
+
+    def add_alone(self, values: np.ndarray, rank: int, offset: int) -> None:
+        """MPI_Accumulate under an exclusive lock."""
+        with self._locked(rank, MPI.LOCK_EXCLUSIVE):
+            self._window.Accumulate(values, rank, _HEAD_BYTES + offset)
+
+    def count_update(self) -> int:
+        """MPI_Fetch_and_op on rank 0."""
+        return self._fetch(MPI.SUM)
+
+    @property
+    def num_updates(self) -> int:
+        """The same without a change."""
+        return self._fetch(MPI.NO_OP)
+
+    def _fetch(self, op: MPI.Op) -> int:
+        one, before = np.ones(1, np.int64), np.empty(1, np.int64)
+        with self._locked(0, MPI.LOCK_SHARED):
+            self._window.Fetch_and_op(one, before, 0, 0, op)
+        return int(before[0])
+
+    def close(self) -> None:
+        """MPI_Win_free."""
+        self._window.Free()
+
+
 class MpiCommunicator:
     """Implements `Communicator` on an intracommunicator that belongs to this library."""
 
@@ -146,6 +211,10 @@ class MpiCommunicator:
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Mapped files, not an MPI window; `docs/decisions/shared_memory.md` says why."""
         return shared_segments(self, num_bytes, purpose)
+
+    def window(self, num_bytes: int) -> MpiWindow:
+        """MPI_Win_allocate."""
+        return MpiWindow(self._comm, num_bytes)
 
     def split(self, color: int, key: int = 0) -> MpiCommunicator:
         """MPI_Comm_split."""

@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
+from hpctrain.comm.window import SharedWindow
 from hpctrain.errors import CommunicationError
 
 T = TypeVar("T")
@@ -97,6 +98,10 @@ class Solo:
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Private memory will do."""
         return [np.zeros(num_bytes, np.uint8)]
+
+    def window(self, num_bytes: int) -> SharedWindow:
+        """Nobody else reaches it."""
+        return SharedWindow(self, num_bytes)
 
     def split(self, color: int, key: int = 0) -> Solo:
         """A group of one."""

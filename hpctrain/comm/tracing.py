@@ -19,6 +19,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 import numpy as np
 
 from hpctrain.comm.communicator import Communicator, Request
+from hpctrain.comm.window import Window
 
 T = TypeVar("T")
 
@@ -128,6 +129,10 @@ class TracingCommunicator:
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Passed on: nothing is sent."""
         return self._comm.shared_memory(num_bytes, purpose)
+
+    def window(self, num_bytes: int) -> Window:
+        """Passed on: what goes through it is no message."""
+        return self._comm.window(num_bytes)
 
     def split(self, color: int, key: int = 0) -> TracingCommunicator:
         """The part writes into the same trace as the whole."""

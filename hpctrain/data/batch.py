@@ -32,6 +32,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def stand_in(self) -> Batch:
+        """Two samples of zeros, like those of this batch: for a pass that is made for the sake of other ranks."""
+        inputs, targets, ids = (
+            np.zeros((2, *array.shape[1:]), array.dtype) for array in (self.inputs, self.targets, self.ids)
+        )
+        return Batch(inputs, targets, ids, self.global_size, self.epoch, self.index)
+
     def split(self, parts: int) -> list[Batch]:
         """Cut into `parts` micro-batches of contiguous samples; some may be empty. `global_size` stays."""
         return [

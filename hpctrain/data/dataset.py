@@ -108,14 +108,14 @@ class Dataset:
         """Numbers that a model gives for each sample: one a class, or one a target value."""
         return self.targets.outputs
 
-    def mine(self, ids: np.ndarray, rank: int, size: int) -> np.ndarray:
+    def mine(self, ids: np.ndarray, parts: range, num_parts: int) -> np.ndarray:
         """Which samples of a global batch this rank computes, in the order of the batch.
 
-        Its block of the batch where every rank can read every sample, else those that it holds: then `rank` and
-        `size` are those the data was opened with.
+        The blocks `parts`, in a row, of `num_parts`, where every rank can read every sample; else those that it holds.
         """
         if self.held is None:
-            return ids[block(len(ids), size, rank)]
+            cuts = [block(len(ids), num_parts, part) for part in parts]
+            return ids[cuts[0].start : cuts[-1].stop] if cuts else ids[:0]
         if not len(self.held):
             return ids[:0]
         places = np.minimum(np.searchsorted(self.held, ids), len(self.held) - 1)

@@ -10,6 +10,7 @@ from hpctrain.data.batch import Batch
 from hpctrain.data.dataset import Dataset
 from hpctrain.data.order import batch_of, epoch_order, interleaved_batch, num_batches
 from hpctrain.data.prefetch import ahead
+from hpctrain.layout.blocks import block
 
 
 class Loader:
@@ -19,12 +20,26 @@ class Loader:
     """
 
     def __init__(
-        self, dataset: Dataset, *, batch_size: int, rank: int, size: int, seed: int, shuffle: bool, prefetch: int
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        rank: int,
+        size: int,
+        seed: int,
+        shuffle: bool,
+        prefetch: int,
+        num_parts: int = 0,
     ) -> None:
-        """Batches of `batch_size` samples over all ranks; `prefetch` of them are made ready ahead (0: none)."""
+        """Batches of `batch_size` samples over all ranks; `prefetch` of them are made ready ahead (0: none).
+
+        A batch is cut into `num_parts` blocks, of which each rank reads some in a row; 0: into one for each rank. More
+        are for data that every rank can read.
+        """
         self._dataset = dataset
         self._batch_size = batch_size
-        self._rank, self._size = rank, size
+        self._num_parts = num_parts or size
+        self._parts = range(self._num_parts)[block(self._num_parts, size, rank)]
         self._seed, self._shuffle = seed, shuffle
         self._prefetch = prefetch
 
@@ -43,7 +58,7 @@ class Loader:
     def evaluation(self, batch_size: int) -> Generator[Batch]:
         """Every sample exactly once over all ranks, in global batches of up to `batch_size`: no padding, no shuffling.
 
-        All have epoch 0.
+        All have epoch 0. Each of this rank's blocks of a batch is a batch of its own.
         """
         return ahead(self._evaluation(batch_size), self._prefetch)
 
@@ -51,7 +66,7 @@ class Loader:
         length = len(self._dataset)
         order = epoch_order(length, self._seed, number) if self._shuffle else np.arange(length, dtype=np.int64)
         for index in range(start, self.batches_per_epoch):
-            yield self._read(batch_of(order, self._batch_size, index), number, index)
+            yield self._read(batch_of(order, self._batch_size, index), self._parts, number, index)
 
     def _evaluation(self, batch_size: int) -> Iterator[Batch]:
         length = len(self._dataset)
@@ -61,9 +76,10 @@ class Loader:
                 ids = batch_of(order, batch_size, index)  # neighbours lie together on the disk
             else:
                 ids = interleaved_batch(length, batch_size, index)  # neighbours lie on one rank
-            yield self._read(ids, 0, index)
+            for part in self._parts:
+                yield self._read(ids, range(part, part + 1), 0, index)
 
-    def _read(self, ids: np.ndarray, epoch: int, index: int) -> Batch:
-        mine = self._dataset.mine(ids, self._rank, self._size)
+    def _read(self, ids: np.ndarray, parts: range, epoch: int, index: int) -> Batch:
+        mine = self._dataset.mine(ids, parts, self._num_parts)
         inputs, targets = self._dataset.read(mine)
         return Batch(inputs, targets, mine, len(ids), epoch, index)

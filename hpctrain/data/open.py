@@ -12,8 +12,7 @@ from hpctrain.data.dataset import Dataset, OnDemand, Preparation, Prepared
 from hpctrain.data.ranks import Gather, Ranks
 from hpctrain.data.share import Partition, Share
 from hpctrain.data.sources.kinds import open_source, own_test_path
-from hpctrain.data.sources.source import Request
-from hpctrain.data.split import hold_out
+from hpctrain.data.sources.source import Request, Source
 from hpctrain.data.statistics import Moments, merge_all
 from hpctrain.data.survey import Survey, merge_surveys, moments, survey
 from hpctrain.data.targets import Targets
@@ -80,8 +79,7 @@ def open_data(
         parts.append(_open_part(settings, test_request, ranks))
         train_rows, test_rows = main.kept, parts[1].kept
     else:
-        train, test = hold_out(len(main.kept), settings.test_fraction, settings.split_seed)
-        train_rows, test_rows = main.kept[train], main.kept[test]
+        train_rows, test_rows = main.share.source.split(main.kept, settings.test_fraction, settings.split_seed)
     _check_shapes(parts)
     prepare = Preparation(_fit_transform(settings, dtype, parts, train_rows, ranks), _targets(parts, dtype, regression))
     train_set = ranks.each(lambda: _dataset(main.share, train_rows, prepare))
@@ -94,6 +92,7 @@ def _open_part(settings: Data, request: Request, ranks: Ranks) -> _Part:
     source = ranks.each(lambda: open_source(settings.source, request))
     if not len(source):
         raise DataError(f"{source.name} holds no samples")
+    _check_same(source, ranks)
     automatic: Partition = "batch" if source.random_access else "range"
     partition: Partition = automatic if settings.partition == "auto" else settings.partition
     share = ranks.each(lambda: Share.of(source, partition, ranks.rank, ranks.size, settings.split_seed))
@@ -107,6 +106,17 @@ def _open_part(settings: Data, request: Request, ranks: Ranks) -> _Part:
     if not len(kept):
         raise DataError(f"{source.name} has no samples left: {found.cleaning.done()}")
     return _Part(share, found, kept)
+
+
+def _check_same(source: Source, ranks: Ranks) -> None:
+    """Raise DataError, on every rank, where ranks have opened different numbers of samples."""
+    opened = ranks.gather((source.name, len(source)))
+    for rank, (name, length) in enumerate(opened):
+        if length != opened[0][1]:
+            raise DataError(
+                f"ranks must open the same data, and rank {rank} has {length:,} samples of {name} where rank 0 has "
+                f"{opened[0][1]:,} of {opened[0][0]}"
+            )
 
 
 def _check_shapes(parts: list[_Part]) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpctrain.job.composition import check_composition
 from hpctrain.job.describe import nearest
 from hpctrain.job.problem import Problem
-from hpctrain.job.settings import Job
+from hpctrain.job.settings import Job, Model
 
 # Sources whose inputs and targets have no names that one could choose from.
-_NAMELESS = {"digits", "idx", "cifar", "images", "text"}
+_NAMELESS = {"digits", "idx", "cifar", "images", "text", "stdlib"}
+# Sources that read no files, and what is meant in their place where a path is given.
+_WITHOUT_FILES = {"digits": "csv", "stdlib": "text"}
+# Sources whose samples are rows of tokens.
+_TEXTS = {"text", "stdlib"}
 _SOURCES_BY_ENDING = {
     ".npy": "npy",
     ".npz": "npy",
@@ -29,16 +34,20 @@ def check(job: Job) -> Iterator[Problem]:
     yield from _optimizer(job)
     yield from _device(job)
     yield from _resume(job)
+    yield from check_composition(job)
 
 
 def _data(job: Job) -> Iterator[Problem]:
     data = job.data
-    if data.source != "digits" and not data.path:
+    if data.source not in _WITHOUT_FILES and not data.path:
         yield Problem(("data.path", "data.source"), f'data.source is "{data.source}", and data.path is not set')
     for name, path in {"data.path": data.path, "data.test_path": data.test_path}.items():
-        if path and data.source == "digits":
-            source = _SOURCES_BY_ENDING.get(Path(path).suffix.lower(), "csv")
-            text = f'{name} is "{path}", and data.source "digits" reads no files: set data.source, e.g. to "{source}"'
+        if path and data.source in _WITHOUT_FILES:
+            source = _SOURCES_BY_ENDING.get(Path(path).suffix.lower(), _WITHOUT_FILES[data.source])
+            text = (
+                f'{name} is "{path}", and data.source "{data.source}" reads no files: set data.source, '
+                f'e.g. to "{source}"'
+            )
             yield Problem((name, "data.source"), text)
         elif path and not _exists(path):
             yield Problem((name,), f'{name} is "{path}", and there is no such file or folder (in {Path.cwd()})')
@@ -56,12 +65,36 @@ def _model(job: Job) -> Iterator[Problem]:
     if model.options and not model.factory:
         text = "model.options are passed to model.factory, and that is not set: set it, or leave the options out"
         yield Problem(("model.options", "model.factory"), text)
-    if job.data.source == "text" and not model.factory:
-        text = f'model.kind "{model.kind}" cannot read text (data.source): give a model of your own, model.factory'
+    if not model.factory:
+        yield from _built_in(job)
+
+
+def _built_in(job: Job) -> Iterator[Problem]:
+    """What a built-in model cannot do; who knows of a model of somebody's own."""
+    model, source = job.model, job.data.source
+    if source in _TEXTS and model.kind != "transformer":
+        text = f'model.kind is "{model.kind}", and data.source "{source}" is text: use model.kind "transformer"'
         yield Problem(("model.kind", "data.source"), text)
-    if model.kind == "cnn" and not model.factory and not model.channels:
+    if model.kind == "cnn" and not model.channels:
         text = 'model.channels is [], and a cnn needs a convolution: give widths, or set model.kind to "mlp"'
         yield Problem(("model.channels", "model.kind"), text)
+    if model.kind != "transformer":
+        return
+    if source not in _TEXTS:
+        text = f'model.kind "transformer" reads text, and data.source is "{source}": use data.source "text" or "stdlib"'
+        yield Problem(("model.kind", "data.source"), text)
+    if model.width % model.heads:
+        text = f"model.width is {model.width}, and model.heads, {model.heads}, does not divide it: use {_nearby(model)}"
+        yield Problem(("model.width", "model.heads"), text)
+    if job.training.loss == "mse":
+        text = 'training.loss is "mse", and a transformer predicts which byte comes next: use "cross_entropy"'
+        yield Problem(("training.loss", "model.kind"), text)
+
+
+def _nearby(model: Model) -> str:
+    """The widths next to the one asked for that the heads divide."""
+    below = model.width // model.heads * model.heads
+    return f"{below} or {below + model.heads}" if below else f"{model.heads}"
 
 
 def _optimizer(job: Job) -> Iterator[Problem]:

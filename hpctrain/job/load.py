@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from hpctrain.job.check import check
+from hpctrain.job.composition import check_composition
 from hpctrain.job.describe import expected, nearest, nearest_setting, sections, written
 from hpctrain.job.problem import Problem, settings_error
-from hpctrain.job.settings import Job, Section
+from hpctrain.job.settings import Job, Parallel, Section
 from hpctrain.job.source import Source, Tables
 
 
@@ -42,6 +43,18 @@ def load_job(path: str | Path | None = None, overrides: Sequence[str] = ()) -> J
         told = [f"{source.place(*problem.keys)}: {problem.text}" for problem in problems]
         raise settings_error([*source.unreadable, *told])
     return job
+
+
+def load_parallel(values: dict[str, Any]) -> Parallel:
+    """Section `parallel` of a job from Python, validated with what goes together in it. Raises SettingsError."""
+    kind = sections()["parallel"]
+    known = {key: value for key, value in values.items() if key in kind.model_fields}
+    section, wrong = _validate("parallel", kind, known)
+    assert isinstance(section, Parallel)
+    problems = [*_unknown({"parallel": values}), *wrong] or list(check_composition(Job(parallel=section)))
+    if problems:
+        raise settings_error([problem.text for problem in problems])
+    return section
 
 
 def _unknown(tables: Tables) -> Iterator[Problem]:

@@ -75,8 +75,10 @@ class Run(Section):
 class Data(Section):
     """What is learned from."""
 
-    source: Literal["digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text"] = Field(
-        "digits", description="kind of the data; digits come with the package, the others are read from data.path"
+    source: Literal["digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text", "stdlib"] = Field(
+        "digits",
+        description="kind of the data; digits come with the package, stdlib is the source text of Python's own "
+        "library, the others are read from data.path",
     )
     path: FilePath = Field("", description="training data: a file, or a folder where the source allows one")
     test_path: FilePath = Field(
@@ -84,7 +86,9 @@ class Data(Section):
         description="test data; empty: the test files that a folder of idx or cifar also holds, "
         "else data.test_fraction of the training data is held out",
     )
-    test_fraction: float = Field(0.2, ge=0.0, lt=1.0, description="share held out for testing without test_path")
+    test_fraction: float = Field(
+        0.2, ge=0.0, lt=1.0, description="share held out for testing without test_path; stdlib: share of the files"
+    )
     split_seed: int = Field(
         0, ge=0, description="key of the choice of held-out samples, and of random and hash partitions"
     )
@@ -114,19 +118,24 @@ class Data(Section):
     )
     shuffle: bool = Field(True, description="a new order of the samples each epoch, the same at every world size")
     prefetch: int = Field(2, ge=0, description="batches made ready in the background; 0: none")
-    context: int = Field(64, ge=1, description="text: number of bytes that a sample shows the model")
+    context: int = Field(64, ge=1, description="text, stdlib: number of bytes that a sample shows the model")
 
 
 class Model(Section):
     """What is trained."""
 
-    kind: Literal["cnn", "mlp"] = Field("cnn", description="a built-in model")
+    kind: Literal["cnn", "mlp", "transformer"] = Field(
+        "cnn", description="a built-in model; transformer, a small GPT, is the one that reads text"
+    )
     factory: FactoryPath = Field("", description="function that makes your own torch model; replaces model.kind")
     options: dict[str, Any] = Field({}, description="keyword arguments for model.factory")
     engine: Literal["torch", "numpy", "cupy"] = Field("torch", description="what computes forward and backward")
     channels: list[Width] = Field([16, 32], description="cnn: output channels of each convolution block")
     kernel_size: Odd = Field(3, description="cnn: side of the convolution kernels")
-    hidden: list[Width] = Field([64], description="widths of the hidden fully connected layers")
+    hidden: list[Width] = Field([64], description="cnn, mlp: widths of the hidden fully connected layers")
+    layers: int = Field(4, ge=1, description="transformer: blocks of attention and a perceptron")
+    width: int = Field(128, ge=1, description="transformer: length of a token's vector, a multiple of model.heads")
+    heads: int = Field(4, ge=1, description="transformer: attention heads")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="share of hidden activations dropped in training")
 
 
@@ -145,6 +154,22 @@ class Training(Section):
         "real numbers are values",
     )
     clip_norm: float = Field(0.0, ge=0.0, description="largest global norm of the gradient; 0: not clipped")
+    precision: Literal["full", "bf16_mixed", "fp16_mixed"] = Field(
+        "full",
+        description="full: everything in training.dtype; mixed (torch): forward and backward in 16 bits, weights of "
+        "32 bits to update (fp16 with loss scaling)",
+    )
+    checkpoint_activations: bool = Field(
+        False, description="torch: keep only the inputs of each block, and compute the rest again in backward"
+    )
+    reproducible: bool = Field(
+        False,
+        description="the same bits at any world size: the batch is cut into training.micro_batches, and gradients "
+        "are added up in one fixed order. It takes more time",
+    )
+    micro_batches: int = Field(
+        8, ge=1, description="reproducible: parts of a global batch; ranks beyond so many are idle"
+    )
     on_nan: Literal["stop", "skip"] = Field("stop", description="a NaN or infinite loss: end the job, or skip the step")
     evaluate_every: int = Field(1, ge=0, description="epochs between evaluations on the test data; 0: at the end only")
 
@@ -178,11 +203,14 @@ class Schedule(Section):
 
 
 class Parallel(Section):
-    """How ranks share the work."""
+    """How ranks share the work. Settings that the strategy does not use are refused."""
 
-    strategy: Literal["all_reduce", "central"] = Field(
+    strategy: Literal["all_reduce", "central", "parameter_server", "hogwild", "gossip", "local_sgd", "diloco"] = Field(
         "all_reduce",
-        description="all_reduce: ranks average gradients, each updates; central: rank 0 gathers, updates, broadcasts",
+        description="all_reduce: ranks average gradients, each updates; central: rank 0 gathers, updates, broadcasts; "
+        "parameter_server: servers hold the weights, workers push gradients and pull weights; hogwild: every rank "
+        "updates weights that all share, when it is ready; gossip: each rank steps alone and mixes weights with its "
+        "neighbours; local_sgd: ranks step alone and average now and then; diloco: the same, with an outer optimizer",
     )
     gradient_sync: Literal["auto", "node_shared", "replicated"] = Field(
         "auto",
@@ -190,6 +218,80 @@ class Parallel(Section):
         "replicated: each has a copy and updates it; auto: node_shared, where model and optimizer allow it",
     )
     data: int = Field(0, ge=0, description="ranks on the data axis; 0: all of them")
+    shard: Literal["none", "optimizer", "gradients", "parameters"] = Field(
+        "none",
+        description="all_reduce: what each rank holds only its part of, besides what comes before it in this list "
+        "(ZeRO stages 1 to 3): the optimizer's state, gradients, weights",
+    )
+    num_servers: int = Field(1, ge=1, description="parameter_server: ranks that hold a part of the weights each")
+    dedicated_servers: bool = Field(False, description="parameter_server: servers only serve, and compute nothing")
+    keys: Literal["range", "hash"] = Field(
+        "range", description="parameter_server: which server holds a weight: by its place in the model, or by a hash"
+    )
+    consistency: Literal["synchronous", "asynchronous", "bounded"] = Field(
+        "synchronous",
+        description="parameter_server: synchronous: all workers step together; asynchronous: none waits for another; "
+        "bounded: one waits that is more than max_staleness steps ahead of the slowest",
+    )
+    max_staleness: int = Field(4, ge=0, description="parameter_server, bounded: steps that a worker may be ahead")
+    locking: Literal["none", "shard"] = Field(
+        "none",
+        description="hogwild: none: ranks write over each other; shard: one rank at a time updates each part",
+    )
+    topology: Literal[
+        "ring",
+        "torus",
+        "hypercube",
+        "exponential",
+        "one_peer_exponential",
+        "star",
+        "full",
+        "random_matching",
+    ] = Field("ring", description="gossip: who mixes with whom")
+    mixing_matrix: FilePath = Field(
+        "",
+        description="gossip: file (.npy, or numbers as text) of weights w_ij, a row for each rank; replaces topology",
+    )
+    gossip: Literal["d_psgd", "gradient_tracking", "push_sum"] = Field(
+        "d_psgd",
+        description="gossip: d_psgd: step, then mix; gradient_tracking: ranks also mix estimates of the mean gradient; "
+        "push_sum: for matrices whose columns alone sum to 1",
+    )
+    overlap: bool = Field(
+        False, description="gossip, local_sgd, diloco: weights travel while the next step is computed, one step stale"
+    )
+    sync_every: int = Field(8, ge=1, description="local_sgd, diloco: steps between two averages")
+    sync_growth: float = Field(
+        1.0, ge=1.0, description="local_sgd, diloco: after each average, the steps to the next grow by this factor"
+    )
+    outer_lr: float = Field(0.7, gt=0.0, description="diloco: learning rate of the outer step")
+    outer_momentum: float = Field(0.9, ge=0.0, lt=1.0, description="diloco: Nesterov momentum of the outer step")
+    elasticity: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="local_sgd: 0: each rank takes the average; else elastic averaging: each moves this share of the "
+        "way towards a common centre, which moves towards them",
+    )
+    fragments: int = Field(
+        1,
+        ge=1,
+        description="local_sgd, diloco: parts of the model that are averaged in turn, each every sync_every steps",
+    )
+    compression: Literal["none", "fp16", "bf16", "int8", "sign", "top_k", "random_k", "powersgd"] = Field(
+        "none",
+        description="what gradients (local_sgd, diloco: changes of the weights) become before they travel; what is "
+        "lost is added to the next one (error feedback)",
+    )
+    compression_ratio: float = Field(
+        0.01, gt=0.0, le=1.0, description="top_k, random_k: share of the numbers that is sent"
+    )
+    compression_rank: int = Field(2, ge=1, description="powersgd: rank of the matrices that are sent")
+    error_feedback: Literal["keep", "reset"] = Field(
+        "keep",
+        description="compression: what a run that is continued does with what was lost before: add it to its first "
+        "step (keep), or forget it (reset)",
+    )
 
 
 class Comm(Section):
@@ -228,6 +330,15 @@ class Comm(Section):
     )
     stall_action: Literal["report", "stop"] = Field(
         "report", description="after such a report: go on waiting, or end all ranks with exit code 1"
+    )
+    verify_every: int = Field(
+        0,
+        ge=0,
+        description="steps between comparisons of the weights that ranks hold, which must be the same; 0: never",
+    )
+    verify_action: Literal["stop", "resync"] = Field(
+        "stop",
+        description="where weights differ: end all ranks with a message, or give all the weights of the lowest rank",
     )
     bucket_bytes: int = Field(
         4 * 2**20, ge=1, description="gradients travel in buckets of at least one array and about this many bytes"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -154,9 +155,11 @@ def one_peer_exponential(size: int) -> PeriodicGraph:
     """
     # A rank alone hears itself, which is nobody, in its only round.
     distances = _distances(size) or [0]
-    return PeriodicGraph(
-        tuple(_sources(size, lambda rank, distance=distance: [rank + distance]) for distance in distances)
-    )
+    return PeriodicGraph(tuple(_sources(size, partial(_one_behind, distance)) for distance in distances))
+
+
+def _one_behind(distance: int, rank: int) -> list[int]:
+    return [rank + distance]
 
 
 def star(size: int) -> PeriodicGraph:

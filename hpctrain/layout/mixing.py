@@ -149,4 +149,4 @@ def _expected_matching(size: int) -> np.ndarray:
     even = size % 2 == 0
     meets = np.full((size, size), 1 / (size - even))
     np.fill_diagonal(meets, 0 if even else 1 / size)
-    return (np.eye(size) + meets) / 2
+    return 0.5 * np.eye(size) + 0.5 * meets

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpctrain.models.cnn import cnn
-from hpctrain.models.initial_weights import initial_weights
+from hpctrain.models.initial_weights import gpt2_initial_weights, initial_weights
 from hpctrain.models.mlp import mlp
+from hpctrain.models.transformer import transformer
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from hpctrain.job import settings as job
     from hpctrain.nn.module import ArrayModule, Module
 
-_KINDS = {"cnn": cnn, "mlp": mlp}
+# Of each kind: its layers, and how its weights are drawn.
+_KINDS = {
+    "cnn": (cnn, initial_weights),
+    "mlp": (mlp, initial_weights),
+    "transformer": (transformer, gpt2_initial_weights),
+}
 
 
 def build_torch(
@@ -45,11 +51,10 @@ def build_torch(
         return model.to(torch_dtype)
     from hpctrain.models.torch_layers import TorchLayers
 
-    model = torch.nn.Sequential(
-        *_KINDS[settings.kind](TorchLayers(torch_dtype, seed), settings, input_shape, num_outputs)
-    )
+    network, draw_weights = _KINDS[settings.kind]
+    model = torch.nn.Sequential(*network(TorchLayers(torch_dtype, seed), settings, input_shape, num_outputs))
     parameters = dict(model.named_parameters())
-    weights = initial_weights({name: tuple(parameter.shape) for name, parameter in parameters.items()}, seed)
+    weights = draw_weights({name: tuple(parameter.shape) for name, parameter in parameters.items()}, seed)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return model
 
@@ -80,11 +85,11 @@ def build_nn(
     from hpctrain.models.nn_layers import NnLayers
     from hpctrain.nn.sequential import Sequential
 
-    layers = NnLayers(xp, dtype, seed)
-    model = Sequential(_KINDS[settings.kind](layers, settings, input_shape, num_outputs))
+    network, draw_weights = _KINDS[settings.kind]
+    model = Sequential(network(NnLayers(xp, dtype, seed), settings, input_shape, num_outputs))
     model.skip_input_gradient()
     parameters = dict(model.named_parameters())
-    weights = initial_weights({name: parameter.value.shape for name, parameter in parameters.items()}, seed)
+    weights = draw_weights({name: parameter.value.shape for name, parameter in parameters.items()}, seed)
     for name, parameter in parameters.items():
         parameter.value[...] = xp.asarray(weights[name])
     return model

@@ -26,3 +26,24 @@ def initial_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[st
         bound = 1 / sqrt(prod(shapes[f"{layer}.weight"][1:]))
         weights[name] = generator(seed, name).uniform(-bound, bound, shape)
     return weights
+
+
+def gpt2_initial_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
+    """GPT-2's, as float64: matrices normal with deviation 0.02, scales of norms 1, biases 0.
+
+    What a residual branch adds is scaled by 1 / sqrt(number of branches): so the sum of all has a variance that does
+    not depend on the depth (Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.3).
+
+    Args:
+        shapes: of every parameter by its name; the last layer of each branch is called "projection".
+        seed: of the run.
+    """
+    num_branches = sum(name.endswith(".projection.weight") for name in shapes)
+    weights = {}
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            weights[name] = np.full(shape, 1.0 if name.endswith(".weight") else 0.0)
+        else:
+            deviation = 0.02 / sqrt(num_branches) if name.endswith(".projection.weight") else 0.02
+            weights[name] = generator(seed, name).normal(0.0, deviation, shape)
+    return weights

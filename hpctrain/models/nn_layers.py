@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from hpctrain.nn.activation import ReLU
+from collections.abc import Mapping
+
+from hpctrain.nn.activation import GELU, ReLU
+from hpctrain.nn.attention import CausalAttention
 from hpctrain.nn.conv import Conv2d
 from hpctrain.nn.dropout import Dropout
+from hpctrain.nn.embedding import Embedding, Positions
+from hpctrain.nn.layer_norm import LayerNorm
 from hpctrain.nn.linear import Linear
 from hpctrain.nn.module import ArrayModule, Module
 from hpctrain.nn.pool import MaxPool2d
 from hpctrain.nn.reshape import Flatten, Reshape
+from hpctrain.nn.residual import Residual
 
 
 class NnLayers:
@@ -44,3 +50,27 @@ class NnLayers:
     def dropout(self, p: float, name: str) -> Module:
         """Keyed dropout."""
         return Dropout(self._xp, p, seed=self._seed, name=name)
+
+    def embedding(self, num_tokens: int, width: int) -> Module:
+        """A vector for each token."""
+        return Embedding(self._xp, num_tokens, width, self._dtype)
+
+    def positions(self, length: int, width: int) -> Module:
+        """A vector for each position, added."""
+        return Positions(self._xp, length, width, self._dtype)
+
+    def layer_norm(self, width: int) -> Module:
+        """Layer normalisation."""
+        return LayerNorm(self._xp, width, self._dtype)
+
+    def causal_attention(self, heads: int) -> Module:
+        """Attention to what came before."""
+        return CausalAttention(self._xp, heads)
+
+    def gelu(self) -> Module:
+        """x times a soft step of x."""
+        return GELU(self._xp)
+
+    def residual(self, branch: Mapping[str, Module]) -> Module:
+        """x + branch(x)."""
+        return Residual(branch)

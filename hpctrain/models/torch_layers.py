@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Mapping
+
 import torch
 
 from hpctrain.models.torch_dropout import KeyedDropout
+from hpctrain.models.torch_transformer import CausalAttention, Positions, Residual
 
 
 class TorchLayers:
@@ -43,6 +47,30 @@ class TorchLayers:
     def dropout(self, p: float, name: str) -> torch.nn.Module:
         """Keyed dropout."""
         return KeyedDropout(p, seed=self._seed, name=name)
+
+    def embedding(self, num_tokens: int, width: int) -> torch.nn.Module:
+        """A vector for each token."""
+        return _uninitialised(torch.nn.Embedding(num_tokens, width, device="meta", dtype=self._dtype))
+
+    def positions(self, length: int, width: int) -> torch.nn.Module:
+        """A vector for each position, added."""
+        return Positions(length, width, self._dtype)
+
+    def layer_norm(self, width: int) -> torch.nn.Module:
+        """Layer normalisation."""
+        return _uninitialised(torch.nn.LayerNorm(width, device="meta", dtype=self._dtype))
+
+    def causal_attention(self, heads: int) -> torch.nn.Module:
+        """Attention to what came before."""
+        return CausalAttention(heads)
+
+    def gelu(self) -> torch.nn.Module:
+        """x times a soft step of x."""
+        return torch.nn.GELU(approximate="tanh")
+
+    def residual(self, branch: Mapping[str, torch.nn.Module]) -> torch.nn.Module:
+        """x + branch(x)."""
+        return Residual(OrderedDict(branch))
 
 
 def _uninitialised(layer: torch.nn.Module) -> torch.nn.Module:

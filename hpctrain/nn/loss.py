@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from hpctrain.errors import ModelError
 from hpctrain.nn.module import Array, ArrayModule
 
 
-def cross_entropy(xp: ArrayModule, logits: Array, targets: Array) -> tuple[float, Array, int]:
-    """Softmax cross-entropy, finite for all finite logits.
+def cross_entropy(xp: ArrayModule, logits: Array, targets: Array) -> tuple[float, Array, float]:
+    """Softmax cross-entropy, finite for all finite logits; a sample of several positions counts as their mean.
 
     Args:
         xp: numpy or cupy.
-        logits: (n, classes); n may be 0.
-        targets: (n,) int64 class numbers.
+        logits: (n, classes), or (n, positions, classes); n may be 0.
+        targets: (n,) or (n, positions) int64 class numbers.
 
     Returns:
-        The sum of the samples' losses, its gradient by the logits, and how many samples have the largest logit at
-        their target.
+        The sum of the samples' losses, its gradient by the logits, and how many samples (or which share of their
+        positions) have the largest logit at their target.
     """
+    shape, positions = logits.shape, prod(targets.shape[1:])
+    logits, targets = logits.reshape(-1, shape[-1]), targets.reshape(-1)
     rows = xp.arange(len(logits))
     shifted = logits - logits.max(axis=1, keepdims=True)  # exp of at most 0 cannot overflow
     gradient = xp.exp(shifted)
@@ -25,8 +29,9 @@ def cross_entropy(xp: ArrayModule, logits: Array, targets: Array) -> tuple[float
     losses = xp.log(totals[:, 0]) - shifted[rows, targets]
     gradient /= totals
     gradient[rows, targets] -= 1
+    gradient /= positions
     num_correct = int((logits.argmax(axis=1) == targets).sum())
-    return float(losses.sum(dtype="float64")), gradient, num_correct
+    return float(losses.sum(dtype="float64")) / positions, gradient.reshape(shape), num_correct / positions
 
 
 def mean_squared_error(xp: ArrayModule, outputs: Array, targets: Array) -> tuple[float, Array, None]:

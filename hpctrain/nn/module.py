@@ -54,6 +54,7 @@ class Module(ABC):
     needs_input_gradient = True
 
     def __init__(self) -> None:
+        self._before_backward: dict[object, Callable[[], None]] = {}
         self._after_backward: dict[object, Callable[[], None]] = {}
 
     @abstractmethod
@@ -69,6 +70,8 @@ class Module(ABC):
         Returns:
             The gradient by the input, or None after `skip_input_gradient()`.
         """
+        for callback in tuple(self._before_backward.values()):
+            callback()
         input_gradient = self._backward(gradient)
         for callback in tuple(self._after_backward.values()):
             callback()
@@ -77,6 +80,12 @@ class Module(ABC):
     @abstractmethod
     def _backward(self, gradient: Array) -> Array | None:
         """What `backward` says, without the callbacks."""
+
+    def before_backward(self, callback: Callable[[], None]) -> Handle:
+        """Have `callback()` called at the start of every `backward` of this very module."""
+        key = object()
+        self._before_backward[key] = callback
+        return Handle(partial(self._before_backward.pop, key, None))
 
     def after_backward(self, callback: Callable[[], None]) -> Handle:
         """Have `callback()` called at the end of every `backward` of this very module (not of one that holds it)."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hpctrain.nn.module import Array, Module, Parameter
 
 
 class Sequential(Module):
-    """Each layer takes the output of the one before. Parameters are named by position: "0.weight", "2.1.bias"."""
+    """Each layer takes the output of the one before.
 
-    def __init__(self, layers: Sequence[Module]) -> None:
+    Parameters are called after the layer, which has the name that it is given, or its position: "0.weight", "2.1.bias".
+    """
+
+    def __init__(self, layers: Sequence[Module] | Mapping[str, Module]) -> None:
         super().__init__()
-        self.layers = list(layers)
+        named = layers if isinstance(layers, Mapping) else {str(index): layer for index, layer in enumerate(layers)}
+        self._names, self.layers = list(named), list(named.values())
         self._first = 0  # backward ends with this layer
 
     def forward(self, x: Array) -> Array:
@@ -27,10 +31,10 @@ class Sequential(Module):
         return gradient if self.needs_input_gradient else None
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """Those of all layers, under "<position>.<name in the layer>"."""
+        """Those of all layers, under "<name of the layer>.<name in the layer>"."""
         return [
-            (f"{position}.{name}", parameter)
-            for position, layer in enumerate(self.layers)
+            (f"{own_name}.{name}", parameter)
+            for own_name, layer in zip(self._names, self.layers, strict=True)
             for name, parameter in layer.named_parameters()
         ]
 

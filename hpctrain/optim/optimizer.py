@@ -6,11 +6,12 @@ imports it. A family (sgd.py, adam.py, ...) is one method, `_update`.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -45,7 +46,9 @@ class Optimizer(ABC):
         lr: the learning rate; may be set between steps.
         weight_decay: this much of the value is added to the gradient (L2 regularisation).
         parameters: with their names.
-        parts: of each parameter, by name, the elements that `step` updates: all, unless other ranks own the rest.
+        parts: of each parameter, by name, the elements that `step` updates: all, unless other ranks own the rest. State
+            may be kept of these alone (`move_state`).
+        gradients: by name, of parameters whose gradient is not their own array: 1-D, of the part that `step` updates.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()  # names of the state arrays of each parameter, as torch calls them
@@ -55,9 +58,13 @@ class Optimizer(ABC):
         self.weight_decay = weight_decay
         self.parameters = tuple(parameters)
         self.parts = {name: slice(0, int(parameter.value.size)) for name, parameter in parameters}
+        self.gradients: dict[str, Array] = {}
         self._num_steps = 0
         self._state = {
-            f"{name}.{slot}": np.zeros_like(parameter.value) for name, parameter in parameters for slot in self.slots
+            # memory of which nothing is touched yet, so that none is taken where only a part will be kept
+            f"{name}.{slot}": np.zeros(parameter.value.shape, parameter.value.dtype, like=parameter.value)
+            for name, parameter in parameters
+            for slot in self.slots
         }
         self._scratch = _scratch([parameter.value for _, parameter in parameters])
         self._pre_hooks: dict[object, StepHook] = {}
@@ -69,13 +76,14 @@ class Optimizer(ABC):
             hook(self, (), {})
         self._num_steps += 1
         for name, parameter in self.parameters:
+            part = self.parts[name]
+            own_gradient = self.gradients.get(name, parameter.gradient)
             state = [self._state[f"{name}.{slot}"] for slot in self.slots]
-            flat = [array.reshape(-1) for array in (parameter.value, parameter.gradient, *state)]
+            flat = [_of_part(array, part) for array in (parameter.value, own_gradient, *state)]
             scratch = self._scratch[parameter.value.dtype]
             block = scratch.shape[1]
-            part = self.parts[name]
-            for start in range(part.start, part.stop, block):
-                value, gradient, *slots = (array[start : min(start + block, part.stop)] for array in flat)
+            for start in range(0, part.stop - part.start, block):
+                value, gradient, *slots = (array[start : start + block] for array in flat)
                 decayed, free = scratch[:, : value.size]
                 if self.weight_decay:
                     np.multiply(value, self.weight_decay, out=decayed)
@@ -90,9 +98,10 @@ class Optimizer(ABC):
         """Change 1-D `value` and `slots` in place; `gradient` is left alone; `scratch`, of their size, is free."""
 
     def zero_grad(self) -> None:
-        """Set the gradients of all parameters to 0."""
-        for _, parameter in self.parameters:
-            parameter.gradient[...] = 0
+        """Set the gradients of all parameters to 0, but those that are not their own arrays."""
+        for name, parameter in self.parameters:
+            if name not in self.gradients:
+                parameter.gradient[...] = 0
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: {"step": int, "<parameter>.<slot>": array}. The arrays are not copies."""
@@ -121,8 +130,17 @@ class Optimizer(ABC):
             array[...] = state[key]
 
     def move_state(self, key: str, move: Callable[[Array], Array]) -> None:
-        """Have the array under `key` of `state_dict` lie elsewhere: `move(array)` gives one of the same numbers."""
+        """Have the array under `key` of `state_dict` lie elsewhere: `move(array)` gives one of the same numbers.
+
+        It may be 1-D, of the part that `step` updates.
+        """
         self._state[key] = move(self._state[key])
+
+    def over(self, parameters: Sequence[tuple[str, Parameter]]) -> Self:
+        """An optimizer of the same rule and options for other parameters: with a state of its own, and no hooks."""
+        other = copy.copy(self)
+        Optimizer.__init__(other, parameters, self.lr, self.weight_decay)
+        return other
 
     def register_step_pre_hook(self, hook: StepHook) -> Handle:
         """Have `hook(optimizer, args, kwargs)` called before every step, with empty args and kwargs."""
@@ -131,6 +149,12 @@ class Optimizer(ABC):
     def register_step_post_hook(self, hook: StepHook) -> Handle:
         """Have `hook(optimizer, args, kwargs)` called after every step, with empty args and kwargs."""
         return _register(self._post_hooks, hook)
+
+
+def _of_part(array: Array, part: slice) -> Array:
+    """1-D; of what holds the part alone, all."""
+    flat = array.reshape(-1)
+    return flat if flat.size == part.stop - part.start else flat[part]
 
 
 def _register(hooks: dict[object, StepHook], hook: StepHook) -> Handle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
 from hpctrain.comm.shared_memory import joined
 from hpctrain.parallel.partition import NodeSlices
+from hpctrain.parallel.stateless import Stateless
+from hpctrain.parallel.trainable import Places
+
+T = TypeVar("T")
 
 Allocate = Callable[[Any, int], Any]
 """(like, length): a 1-D array of zeros of the library, dtype and device of `like`."""
@@ -24,19 +28,26 @@ def private(like: Any, length: int) -> Any:
     return array
 
 
-class PrivateWires:
+class PrivateWires(Stateless):
     """What every `GradientSync` does whose wires lie in memory of this rank alone, and leave after backward."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group) -> None:
+        self._group = group
         self._wires: list[Any] = []
+        self._places: list[Places] = []
 
-    def allocate(self, like: Any, length: int) -> Any:
+    def allocate(self, like: Any, length: int, places: Places = ()) -> Any:
         """Private memory."""
         self._wires.append(private(like, length))
+        self._places.append(places)
         return self._wires[-1]
 
     def start(self, number: int) -> None:
         """It waits for the end of backward."""
+
+    def gather(self, value: T) -> dict[int, T]:
+        """All ranks."""
+        return dict(enumerate(self._group.comm.gather_objects(value)))
 
 
 class NodeMemory:

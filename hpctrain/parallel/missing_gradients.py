@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hpctrain.comm.rank_words import named
 
 _MOST_NAMES = 8
 
 
-def missing_gradients(names: Sequence[str], missing: Sequence[Sequence[str] | None]) -> Iterator[str]:
-    """What to tell of the parameters `names`, of which each rank is missing some.
+def missing_gradients(names: Sequence[str], missing: Mapping[int, Sequence[str] | None]) -> Iterator[str]:
+    """What to tell of the parameters `names`, of which each rank, by its number, is missing some.
 
     None stands for a rank with no gradients at all: it had nothing to compute, and says nothing about parameters.
     """
-    active = {rank: set(its) for rank, its in enumerate(missing) if its is not None}
+    active = {rank: set(its) for rank, its in missing.items() if its is not None}
     alike: dict[tuple[int, ...], list[str]] = {}
     for name in names:
         alike.setdefault(tuple(rank for rank, its in active.items() if name in its), []).append(name)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hpctrain.layout.blocks import aligned_blocks
+from hpctrain.layout.blocks import aligned_blocks, blocks
 
 
 class Partition(Protocol):
@@ -25,6 +25,13 @@ class Partition(Protocol):
         """The part of a bucket of `length` elements of `itemsize` bytes that this rank updates; it may be empty."""
 
 
+class SharedOut(Partition, Protocol):
+    """A partition in which each part has one owner among the ranks that it is shared out to."""
+
+    def all_owned(self, length: int, itemsize: int) -> list[slice]:
+        """The part of each of these ranks, in rank order."""
+
+
 class Everything:
     """Every rank owns all weights, and updates them as the others do."""
 
@@ -33,6 +40,16 @@ class Everything:
     def owned(self, length: int, itemsize: int) -> slice:
         """All of it."""
         return slice(0, length)
+
+
+class Nothing:
+    """No rank's own optimizer updates anything: that is done elsewhere."""
+
+    is_whole = False
+
+    def owned(self, length: int, itemsize: int) -> slice:
+        """Nothing of it."""
+        return slice(0, 0)
 
 
 @dataclass(frozen=True)
@@ -79,3 +96,24 @@ class NodeSlices:
         """The pages of each rank of the node."""
         cuts = aligned_blocks(length, self.num_owners, mmap.PAGESIZE // itemsize)
         return cuts + [slice(length, length)] * (self.local_size - self.num_owners)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """All ranks of a group own about as many elements of each bucket, wherever they run.
+
+    Attributes:
+        rank, size: this rank, and the number of ranks.
+    """
+
+    rank: int
+    size: int
+    is_whole: bool = field(default=False, init=False)
+
+    def owned(self, length: int, itemsize: int) -> slice:
+        """This rank's block."""
+        return self.all_owned(length, itemsize)[self.rank]
+
+    def all_owned(self, length: int, itemsize: int) -> list[slice]:
+        """The block of each rank."""
+        return blocks(length, self.size)

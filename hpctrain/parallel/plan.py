@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hpctrain.collectives.group import Group
-from hpctrain.errors import SettingsError
+from hpctrain.job.settings import Parallel
 from hpctrain.layout.mesh import Mesh
-from hpctrain.parallel.gradient_sync.all_reduce import AllReduceGradients
-from hpctrain.parallel.gradient_sync.central import CentralGradients
+from hpctrain.parallel.accumulation import Accumulation, InWires
 from hpctrain.parallel.gradient_sync.gradient_sync import GradientSync
-from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
-from hpctrain.parallel.gradient_sync.nodes_shared import NodesSharedGradients
-from hpctrain.parallel.partition import Everything, NodeSlices, Partition, RootOwns
+from hpctrain.parallel.pace.pace import Pace
+from hpctrain.parallel.partition import Partition
+from hpctrain.parallel.precision import Precision
 from hpctrain.parallel.schedule import ForwardBackward, accumulate
-from hpctrain.parallel.sharing import why_not_shared
-from hpctrain.parallel.weight_sync.from_root import WeightsFromRoot
-from hpctrain.parallel.weight_sync.node_shared import NodeSharedWeights
-from hpctrain.parallel.weight_sync.replicated import ReplicatedWeights
+from hpctrain.parallel.strategies import STRATEGIES, Request
 from hpctrain.parallel.weight_sync.weight_sync import WeightSync
 
 DEFAULT_BUCKET_BYTES = 4 * 2**20
-
-Answers = tuple[Partition, GradientSync, WeightSync]
-
-
-def _all_reduce(group: Group, algorithm: str) -> Answers:
-    return Everything(), AllReduceGradients(group, algorithm), ReplicatedWeights()
-
-
-def _node_shared(group: Group, algorithm: str) -> Answers:
-    slices = NodeSlices(group.local_rank, group.local_size, group.nodes.num_carriers)
-    gradients = NodeSharedGradients if group.num_nodes == 1 else NodesSharedGradients
-    return slices, gradients(group, slices), NodeSharedWeights(group, slices)
-
-
-def _central(group: Group, _: str) -> Answers:
-    return RootOwns(group.rank), CentralGradients(group), WeightsFromRoot(group)
-
-
-_STRATEGIES: Mapping[str, Mapping[str, Callable[[Group, str], Answers]]] = {
-    "all_reduce": {"node_shared": _node_shared, "replicated": _all_reduce},
-    "central": {"central": _central},
-}
 
 
 @dataclass(frozen=True)
@@ -56,9 +29,15 @@ class Plan:
         mesh: their places on named axes.
         partition: which part of the weights this rank updates.
         schedule: the order of a step's micro-batches.
+        accumulation: how their gradients add up on a rank.
         gradient_sync: how gradients are combined.
         weight_sync: where weights lie, and how updated ones are told.
+        pace: whether ranks step together.
+        workers: the ranks that compute; all, unless some only serve.
+        precision: what is computed in 16 bits.
         bucket_bytes: about how much travels in one message.
+        verify_every: steps between comparisons of what must be the same on several ranks; 0: never.
+        verify_action: what follows where it is not: "stop" or "resync".
         notes: what a person should be told once, e.g. why ranks do not share memory.
     """
 
@@ -66,9 +45,15 @@ class Plan:
     mesh: Mesh
     partition: Partition
     schedule: tuple[ForwardBackward, ...]
+    accumulation: Accumulation
     gradient_sync: GradientSync
     weight_sync: WeightSync
+    pace: Pace
+    workers: tuple[int, ...]
+    precision: Precision = field(default_factory=Precision)
     bucket_bytes: int = DEFAULT_BUCKET_BYTES
+    verify_every: int = 0
+    verify_action: str = "stop"
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -77,54 +62,54 @@ class Plan:
         group: Group,
         model: Any,
         optimizer: Any,
+        settings: Parallel | None = None,
         *,
-        strategy: str = "auto",
-        gradient_sync: str = "auto",
-        data: int = 0,
         algorithm: str = "auto",
         accumulate_batches: int = 1,
         bucket_bytes: int = DEFAULT_BUCKET_BYTES,
+        seed: int = 0,
+        micro_batches: int = 0,
+        precision: str = "full",
+        verify_every: int = 0,
+        verify_action: str = "stop",
     ) -> Plan:
-        """The only place where a strategy is chosen and combinations are checked. Alike on all ranks.
+        """The only place where a strategy is chosen. Alike on all ranks.
 
         Args:
             group: the ranks that train.
             model, optimizer: what they train, of any kind; only looked at, to learn whether ranks can share its memory.
-            strategy: "all_reduce", "central", or "auto": all_reduce.
-            gradient_sync: of all_reduce: "node_shared": the ranks of a node sum gradients in memory that they share,
-                and each updates its part of the one copy of the weights; "replicated": each rank has its own copy and
-                updates all of it; "auto": node_shared, where model and optimizer allow it.
-            data: ranks on the data axis; 0 is all of them.
+            settings: section `parallel` of a job, that goes together (`job.composition`); without it, its defaults.
             algorithm: of the all-reduce; see `collectives.all_reduce`.
             accumulate_batches: micro-batches in a step.
             bucket_bytes: about how much travels in one message.
+            seed: of the run.
+            micro_batches: of a global batch, each a backward pass, added up in an order that is the same at any world
+                size: rank r makes block r of them (`layout.blocks`). Losses are summed over samples and divided by
+                those of the global batch. 0: no such order.
+            precision: "full", or "bf16_mixed" or "fp16_mixed" for a torch model of float32.
+            verify_every, verify_action: see `Plan`.
 
-        Raises SettingsError for an unknown name, MeshError where `data` does not fit the group.
+        Raises SettingsError for what this group cannot do, MeshError where `settings.data` does not fit the group.
         """
-        name = _known("strategy", "all_reduce" if strategy == "auto" else strategy, _STRATEGIES)
-        syncs = _STRATEGIES[name]
-        notes = []
-        if gradient_sync != "auto":
-            sync = _known(f"gradient_sync of {name}", gradient_sync, syncs)
-        else:
-            sync = next(iter(syncs))
-        if sync == "node_shared" and (obstacle := why_not_shared(model, optimizer)):
-            sync = "replicated"
-            notes.append(f"ranks do not share the memory of weights and gradients: {obstacle}")
-        partition, gradients, weights = syncs[sync](group, algorithm)
+        settings = settings or Parallel()
+        mesh = Mesh.fit(group.size, {"data": settings.data})
+        kinds = Precision(precision)
+        request = Request(group, model, optimizer, settings, algorithm, seed, micro_batches, kinds)
+        answers = STRATEGIES[settings.strategy](request)
+        accumulation = answers.accumulation or InWires(accumulate_batches, len(answers.workers))
         return cls(
             group=group,
-            mesh=Mesh.fit(group.size, {"data": data}),
-            partition=partition,
-            schedule=tuple(accumulate(accumulate_batches)),
-            gradient_sync=gradients,
-            weight_sync=weights,
+            mesh=mesh,
+            partition=answers.partition,
+            schedule=tuple(accumulate(accumulation.num_passes)),
+            accumulation=accumulation,
+            gradient_sync=answers.gradient_sync,
+            weight_sync=answers.weight_sync,
+            pace=answers.pace,
+            workers=answers.workers,
+            precision=kinds,
             bucket_bytes=bucket_bytes,
-            notes=tuple(notes),
+            verify_every=verify_every,
+            verify_action=verify_action,
+            notes=answers.notes,
         )
-
-
-def _known(what: str, name: str, names: Iterable[str]) -> str:
-    if name not in names:
-        raise SettingsError(f'no {what} "{name}": use one of auto, {", ".join(names)}')
-    return name

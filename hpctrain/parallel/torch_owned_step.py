@@ -8,14 +8,14 @@ be without any parallelism, on every rank, without communication.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from hpctrain.errors import CommunicationError, ModelError
-from hpctrain.parallel.trainable import Bucket
 from hpctrain.parallel.weight_sync.weight_sync import WeightSync
 
 PIECE = 2**17
@@ -36,6 +36,18 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """What of a bucket this rank updates: elements from `start` on, as many as `weights` holds. 1-D.
+
+    `is_apart`: the model computes with a copy of them, perhaps of fewer bits.
+    """
+
+    weights: torch.Tensor
+    start: int
+    is_apart: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Piece:
     """A part of a parameter that this rank owns: elements `start` to `stop` of its bucket."""
 
@@ -44,14 +56,46 @@ class Piece:
     stop: int
 
 
+class Step(Protocol):
+    """What stands between the optimizer and the model's parameters."""
+
+    def is_foreign(self) -> bool:
+        """Whether somebody else changed the optimizer's state, by load_state_dict() for instance."""
+
+    def begin(self, gradients: Sequence[torch.Tensor], state_changed: bool) -> None:
+        """Just before a step of the optimizer, on all ranks.
+
+        Args:
+            gradients: of the own part of each bucket.
+            state_changed: `is_foreign` on any rank.
+        """
+
+    def end(self) -> None:
+        """Just after it."""
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Inside, rank 0's optimizer shows the state of all parameters, and its model all bits of them. All ranks."""
+
+    def loading(self) -> AbstractContextManager[object]:
+        """Inside, every rank may write all bits of all parameters, and all of the optimizer's state. All ranks."""
+
+
 class WholeStep:
-    """The step of a rank that owns all weights: as torch means it."""
+    """Implements `Step` for a rank that owns all weights: as torch means it."""
 
     def is_foreign(self) -> bool:
         """Nothing here could be overlooked."""
         return False
 
-    def begin(self, state_changed: bool) -> None:
+    def whole(self) -> AbstractContextManager[object]:
+        """They always do."""
+        return nullcontext()
+
+    def loading(self) -> AbstractContextManager[object]:
+        """They always may."""
+        return nullcontext()
+
+    def begin(self, gradients: Sequence[torch.Tensor], state_changed: bool) -> None:
         """Nothing to do."""
 
     def end(self) -> None:
@@ -59,22 +103,33 @@ class WholeStep:
 
 
 class OwnedStep:
-    """Swaps the pieces in before a step of `optimizer`, and the model's parameters after it."""
+    """Implements `Step`: swaps pieces in before a step of `optimizer`, and the model's parameters after it."""
 
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
         places: Sequence[Place],
-        buckets: Sequence[Bucket],
-        owned: Sequence[slice],
+        parts: Sequence[Part],
+        gradients: Sequence[torch.Tensor],
+        lengths: Sequence[int],
+        has_gradient: Callable[[torch.Tensor], bool],
         weight_sync: WeightSync,
     ) -> None:
+        """Of each bucket its own part, the mean gradient of that, and the length of the whole bucket.
+
+        `has_gradient` says of a parameter, in a step, whether any rank has one.
+        """
         self._optimizer = optimizer
         self._places = places
+        self._has_gradient = has_gradient
         self._weight_sync = weight_sync
-        self._lengths = [len(bucket.weights) for bucket in buckets]
+        self._lengths = lengths
         self._index: dict[torch.Tensor, int] = {place.parameter: index for index, place in enumerate(places)}
-        self._pieces = [_pieces(place, buckets[place.bucket], owned[place.bucket]) for place in places]
+        self._pieces = [cut_pieces(place, parts[place.bucket]) for place in places]
+        for place, pieces in zip(places, self._pieces, strict=True):
+            offset = parts[place.bucket].start
+            for piece in pieces:
+                piece.weights.grad = gradients[place.bucket][piece.start - offset : piece.stop - offset]
         self._piece_state: defaultdict[torch.Tensor, dict[str, Any]] = defaultdict(dict)
         self._shared: dict[tuple[int, str, torch.dtype], torch.Tensor] = {}  # kept also while nothing is shown
         self._shown: dict[Name, Any] = {}  # what the optimizer's state holds outside a step
@@ -88,13 +143,13 @@ class OwnedStep:
             state[self._places[index].parameter].get(name) is not value for (index, name), value in self._shown.items()
         )
 
-    def begin(self, state_changed: bool) -> None:
-        """Swap in the pieces whose parameters have a gradient. `state_changed`: on any rank, so on all."""
+    def begin(self, gradients: Sequence[torch.Tensor], state_changed: bool) -> None:
+        """Swap in the pieces whose parameters have a gradient, which know where it lies."""
         if state_changed:
             self._take_over()
         groups = self._optimizer.param_groups
         self._outside = [group["params"] for group in groups], self._optimizer.state
-        self._situation = tuple(map(_situation, groups))
+        self._situation = tuple(self._situation_of(group) for group in groups)
         for group in groups:
             group["params"] = [piece.weights for p in group["params"] for piece in self._pieces_of(p)]
         self._optimizer.state = self._piece_state
@@ -114,7 +169,20 @@ class OwnedStep:
                 "the optimizer has a parameter that was not there, or not trained, when distribute() was called: "
                 "add it to the model and the optimizer before"
             )
-        return [] if parameter.grad is None else self._pieces[self._index[parameter]]
+        return self._pieces[self._index[parameter]] if self._has_gradient(parameter) else []
+
+    def _situation_of(self, group: Mapping[str, Any]) -> object:
+        """What decides which state a step makes: who has a gradient, and which options are on."""
+        has_gradient = tuple(map(self._has_gradient, group["params"]))
+        return has_gradient, tuple(bool(value) for name, value in sorted(group.items()) if name != "params")
+
+    def whole(self) -> AbstractContextManager[object]:
+        """All of it lies where every rank sees it."""
+        return nullcontext()
+
+    def loading(self) -> AbstractContextManager[object]:
+        """The next step takes over what was written."""
+        return nullcontext()
 
     def _show_new(self) -> None:
         """Move what the last step made anew to where all owners see it. All ranks that share memory."""
@@ -183,19 +251,11 @@ class OwnedStep:
         return self._shared[key]
 
 
-def _pieces(place: Place, bucket: Bucket, owned: slice) -> list[Piece]:
+def cut_pieces(place: Place, part: Part) -> list[Piece]:
     """What of a parameter lies in the owned part, cut so that it stays in the cache."""
     pieces = []
-    first, last = max(place.start, owned.start), min(place.stop, owned.stop)
+    first, last = max(place.start, part.start), min(place.stop, part.start + len(part.weights))
     for start in range(first, last, PIECE):
         stop = min(start + PIECE, last)
-        weights = bucket.weights[start:stop].detach()
-        weights.grad = bucket.wire[start:stop]
-        pieces.append(Piece(weights, start, stop))
+        pieces.append(Piece(part.weights[start - part.start : stop - part.start].detach(), start, stop))
     return pieces
-
-
-def _situation(group: Mapping[str, Any]) -> object:
-    """What decides which state a step makes: who has a gradient, and which options are on."""
-    has_gradient = tuple(parameter.grad is not None for parameter in group["params"])
-    return has_gradient, tuple(bool(value) for name, value in sorted(group.items()) if name != "params")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -11,10 +12,16 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from hpctrain.errors import ModelError
 from hpctrain.layout.buckets import Entry, Slot, cut_buckets
+from hpctrain.parallel.gradient_sync.in_passing import GradientsInPassing
 from hpctrain.parallel.missing_gradients import missing_gradients
+from hpctrain.parallel.partition import Shards
 from hpctrain.parallel.plan import Plan
-from hpctrain.parallel.torch_owned_step import OwnedStep, Place, WholeStep
+from hpctrain.parallel.torch_gradients import Gradients, GradientsInWires, GradientsThroughWires
+from hpctrain.parallel.torch_owned_step import OwnedStep, Part, Place, Step, WholeStep
+from hpctrain.parallel.torch_precision import kept_dtypes, narrow_untrained
+from hpctrain.parallel.torch_sharded_step import ShardedStep
 from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.weight_sync.torch_on_demand import TorchWeightsOnDemand
 
 
 class TorchTrainable:
@@ -32,30 +39,42 @@ class TorchTrainable:
         """`tell` is called, on rank 0 alone, with what a person should be told once: gradients that are missing."""
         self._model = model
         self._group = plan.group
+        self._gradient_sync = plan.gradient_sync
         self._tell = tell
         self._told: set[int] = set()  # of which parameters
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
         if not named:
             raise ModelError("the model has no parameter that requires a gradient: there is nothing to train")
         self._names = [name for name, _ in named]
+        self._optimizer = optimizer
         self._parameters = [parameter for _, parameter in named]
-        self._gradients: dict[torch.Tensor, torch.Tensor] = {}  # of each parameter, its place in a wire
-        entries = [Entry(name, p.numel(), p.element_size(), f"{p.dtype} on {p.device}") for name, p in named]
+        kept_as = kept_dtypes(model, plan.precision)
+        narrow_untrained(model, plan.precision)
+        entries = [Entry(name, p.numel(), kept_as[p].itemsize, f"{kept_as[p]} on {p.device}") for name, p in named]
         cuts = cut_buckets(entries, plan.bucket_bytes)
-        self.buckets = [self._fill_bucket(slots, plan) for slots in cuts]
-        self.owned = [
-            plan.partition.owned(len(bucket.weights), bucket.weights.element_size()) for bucket in self.buckets
-        ]
-        places = [
-            Place(self._parameters[slot.index], number, slot.start, slot.stop)
+        self.names = [[self._names[slot.index] for slot in slots] for slots in cuts]
+        in_order = {
+            slot.index: Place(self._parameters[slot.index], number, slot.start, slot.stop)
             for number, slots in enumerate(cuts)
             for slot in slots
-        ]
-        self._step = (
-            WholeStep()
-            if plan.partition.is_whole
-            else OwnedStep(optimizer, places, self.buckets, self.owned, plan.weight_sync)
+        }
+        self._places = [in_order[index] for index in range(len(named))]
+        self._place_of: dict[torch.Tensor, Place] = {place.parameter: place for place in self._places}
+        filled = [self._fill_bucket(slots, plan, kept_as) for slots in cuts]
+        self.buckets = [bucket for bucket, _ in filled]
+        self._parts = [part for _, part in filled]
+        self.owned = [slice(part.start, part.start + len(part.weights)) for part in self._parts]
+        wires = [bucket.wire for bucket in self.buckets]
+        self._gradients: Gradients = (
+            GradientsThroughWires(self._places, plan.gradient_sync)
+            if isinstance(plan.gradient_sync, GradientsInPassing)
+            else GradientsInWires(self._places, wires)
         )
+        self._step = self._make_step(optimizer, plan)
+        self._on_demand = plan.weight_sync if isinstance(plan.weight_sync, TorchWeightsOnDemand) else None
+        if self._on_demand:
+            weights, own = [bucket.weights for bucket in self.buckets], [part.weights for part in self._parts]
+            self._on_demand.watch(model, self._places, weights, own)
         self._state_changed = False
         self._norms = [
             buffer
@@ -64,33 +83,60 @@ class TorchTrainable:
             for buffer in module.buffers()
             if buffer.is_floating_point()
         ]
-        self._bucket_of: dict[torch.Tensor, int] = {place.parameter: place.bucket for place in places}
         self._num_in_bucket = [len(slots) for slots in cuts]
         self._missing: list[int] = []  # of each bucket, gradients of the pass under way; empty outside of one
 
-    def _fill_bucket(self, slots: Sequence[Slot], plan: Plan) -> Bucket:
-        like = self._parameters[slots[0].index].detach()
-        weights = plan.weight_sync.allocate(like, slots[-1].stop)
-        wire = plan.gradient_sync.allocate(like, slots[-1].stop)
-        # Ranks that share the memory of the weights all write it: first they must agree what to write.
+    def _fill_bucket(
+        self, slots: Sequence[Slot], plan: Plan, kept_as: Mapping[torch.Tensor, torch.dtype]
+    ) -> tuple[Bucket, Part]:
+        """Weights of rank 0, and what of them this rank's optimizer updates: a view, or a copy of more bits."""
         parameters = [self._parameters[slot.index] for slot in slots]
-        weights.copy_(plan.group.broadcast(torch.cat([p.detach().reshape(-1) for p in parameters])))
+        places = [(slot.start, tuple(parameter.shape)) for slot, parameter in zip(slots, parameters, strict=True)]
+        like = torch.empty(0, dtype=kept_as[parameters[0]], device=parameters[0].device)
+        weights = plan.weight_sync.allocate(like, slots[-1].stop)
+        # Ranks that share the memory of the weights all write it: first they must agree what to write.
+        whole = plan.group.broadcast(torch.cat([p.detach().reshape(-1) for p in parameters]))
+        weights.copy_(whole)
+        owned = plan.partition.owned(len(weights), weights.element_size())
+        is_apart = weights.dtype != whole.dtype or isinstance(plan.weight_sync, TorchWeightsOnDemand)
+        part = Part(whole[owned].clone() if is_apart else weights[owned], owned.start, is_apart)
+        wire_like = part.weights if isinstance(plan.gradient_sync, GradientsInPassing) else like
+        wire = plan.gradient_sync.allocate(wire_like, len(weights), places)
         for slot, parameter in zip(slots, parameters, strict=True):
             parameter.data = weights[slot.start : slot.stop].view(parameter.shape)
-            self._gradients[parameter] = wire[slot.start : slot.stop].view(parameter.shape)
-        return Bucket(weights, wire)
+        return Bucket(weights, wire, places), part
+
+    def _make_step(self, optimizer: torch.optim.Optimizer, plan: Plan) -> Step:
+        if isinstance(plan.partition, Shards) or plan.precision.sixteen_bits:
+            contributes = not plan.partition.is_whole or self._group.rank == 0
+            stay = not isinstance(plan.weight_sync, TorchWeightsOnDemand)
+            weights = [bucket.weights if stay else None for bucket in self.buckets]
+            return ShardedStep(
+                optimizer, self._places, self._parts, weights, self._gradients.has, self._group, contributes=contributes
+            )
+        if plan.partition.is_whole:
+            return WholeStep()
+        lengths = [len(bucket.weights) for bucket in self.buckets]
+        gradients = self.owned_gradients()
+        return OwnedStep(
+            optimizer, self._places, self._parts, gradients, lengths, self._gradients.has, plan.weight_sync
+        )
+
+    def optimizer_state(self) -> Mapping[str, Mapping[str, torch.Tensor]]:
+        """Its tensors."""
+        return {
+            name: {kind: its for kind, its in self._optimizer.state.get(parameter, {}).items() if torch.is_tensor(its)}
+            for name, parameter in zip(self._names, self._parameters, strict=True)
+        }
 
     def untrained(self) -> Sequence[torch.Tensor]:
         """The module's buffers and frozen parameters."""
         frozen = [parameter.detach() for parameter in self._model.parameters() if not parameter.requires_grad]
         return [*self._model.buffers(), *frozen]
 
-    @torch.no_grad()
-    def _move_gradient(self, parameter: torch.Tensor) -> None:
-        place, gradient = self._gradients[parameter], parameter.grad
-        if gradient is not None and gradient is not place:
-            place.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
-            parameter.grad = place
+    def statistics(self) -> Sequence[torch.Tensor]:
+        """Of normalisation layers."""
+        return self._norms
 
     def collect(self) -> np.ndarray:
         """Fill in what autograd did not make.
@@ -99,12 +145,7 @@ class TorchTrainable:
         was changed from outside, and the means and variances of normalisation layers. Other buffers are left to each
         rank.
         """
-        marks = [parameter.grad is not None for parameter in self._parameters]
-        for parameter, is_there in zip(self._parameters, marks, strict=True):
-            if is_there:
-                self._move_gradient(parameter)  # which somebody may have set without a backward pass
-            else:
-                self._gradients[parameter].zero_()
+        marks = self._marks = self._gradients.collect()
         statistics = [buffer.detach().double().cpu().reshape(-1).numpy() for buffer in self._norms]
         return np.concatenate([np.array([*marks, any(marks), self._step.is_foreign()], np.float64), *statistics])
 
@@ -118,33 +159,45 @@ class TorchTrainable:
         lacking = np.flatnonzero(marks < active)
         if not self._told.issuperset(lacking):
             self._name(sorted({*lacking.tolist()} - self._told))
-        for parameter, mark in zip(self._parameters, marks.tolist(), strict=True):
-            parameter.grad = self._gradients[parameter] if mark else None
+        self._gradients.hand_back((marks > 0).tolist())
         for buffer, total in zip(self._norms, statistics, strict=True):
             buffer.copy_(torch.from_numpy(total).view(buffer.shape) / self._group.size)
 
     def _name(self, lacking: list[int]) -> None:
         """Parameters without a gradient on ranks that have others. All ranks, before the mean takes their place."""
         self._told.update(lacking)
-        idle = all(parameter.grad is None for parameter in self._parameters)
-        here = None if idle else [self._names[index] for index in lacking if self._parameters[index].grad is None]
-        missing = self._group.comm.gather_objects(here)
+        here = [self._names[index] for index in lacking if not self._marks[index]] if any(self._marks) else None
+        missing = self._gradient_sync.gather(here)
         if self._group.rank == 0:
             for text in missing_gradients([self._names[index] for index in lacking], missing):
                 self._tell(text)
 
-    def before_step(self) -> None:
+    def owned_gradients(self) -> Sequence[torch.Tensor]:
+        """Of wires of 16 bits, float32 copies for the step to come."""
+        wires = [bucket.wire for bucket in self.buckets]
+        if isinstance(self._gradients, GradientsInWires):
+            wires = [wire[owned] for wire, owned in zip(wires, self.owned, strict=True)]
+        return [wire.to(part.weights.dtype) for wire, part in zip(wires, self._parts, strict=True)]
+
+    def before_step(self, gradients: Sequence[torch.Tensor]) -> None:
         """Swap in the owned parts."""
-        self._step.begin(self._state_changed)
+        self._step.begin(gradients, self._state_changed)
 
     def after_step(self) -> None:
         """Swap them out."""
         self._step.end()
 
+    def whole(self) -> AbstractContextManager[object]:
+        """Weights that the model computes with in 16 bits are shown in float32."""
+        return self._step.whole()
+
+    def loading(self) -> AbstractContextManager[object]:
+        """They may be written in float32."""
+        return self._step.loading()
+
     def forget_gradients(self) -> None:
         """Each `p.grad` becomes None."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        self._gradients.forget()
 
     def around_backward(
         self, begin: Callable[[], None], filled: Callable[[int], None], end: Callable[[], None]
@@ -166,12 +219,20 @@ class TorchTrainable:
             self._begin()
             self._missing.extend(self._num_in_bucket)
             torch.autograd.Variable._execution_engine.queue_callback(self._end_pass)
-        self._move_gradient(parameter)
-        number = self._bucket_of[parameter]
-        self._missing[number] -= 1
-        if self._missing[number] == 0:
-            self._filled(number)
+        place = self._place_of[parameter]
+        self._gradients.move(place)
+        self._missing[place.bucket] -= 1
+        if self._missing[place.bucket] == 0:
+            self._gradients.close(place.bucket)
+            if self._on_demand:
+                self._on_demand.leave_backward(place.bucket)
+            self._filled(place.bucket)
 
     def _end_pass(self) -> None:
+        for number, missing in enumerate(self._missing):
+            if missing:
+                self._gradients.close(number)
         self._missing.clear()
+        if self._on_demand:
+            self._on_demand.end_pass()
         self._end()

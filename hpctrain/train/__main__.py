@@ -63,7 +63,7 @@ def _train(request: Request, launcher: Launcher) -> int:
         world = (
             join()
             if isinstance(job, HpctrainError)
-            else join(job.run.threads, job.comm.tuning_file, job.comm.device_path)
+            else join(_threads(job), job.comm.tuning_file, job.comm.device_path)
         )
     except HpctrainError as error:
         return _refuse(error, launcher.rank == 0)
@@ -82,6 +82,11 @@ def _train(request: Request, launcher: Launcher) -> int:
         _close(session, error)
         end_world(error, world.group.comm, session.run_dir.rank_log(world.group.rank) if session.run_dir else None)
     return Preempted.exit_code if status == "preempted" else 0
+
+
+def _threads(job: Job) -> int:
+    """Sums are cut up for threads: their bits are the same at any world size if their number is."""
+    return job.run.threads or int(job.training.reproducible)
 
 
 def _wants_ranks(job: Job, launcher: Launcher) -> bool:

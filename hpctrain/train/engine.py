@@ -30,6 +30,16 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.loss + other.loss, self.correct + other.correct, self.samples + other.samples)
 
+    def array(self) -> np.ndarray:
+        """As float64, for adding up over ranks."""
+        return np.array([self.loss, self.correct, self.samples], np.float64)
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Sums:
+        """From such an array."""
+        loss, correct, samples = array.tolist()
+        return cls(loss, correct, int(samples))
+
 
 class Engine(Protocol):
     """A model, its optimizer and the device that they are on."""

@@ -10,6 +10,7 @@ from hpctrain.errors import EnvironmentProblem, SettingsError
 from hpctrain.job.settings import Job
 from hpctrain.models.build import build_nn, build_torch
 from hpctrain.optim.build import build_optimizer, build_torch_optimizer
+from hpctrain.parallel.precision import Precision
 from hpctrain.train.engine import Engine
 
 
@@ -23,6 +24,7 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
         import torch
     except ImportError as error:
         raise EnvironmentProblem(_missing("torch", error)) from error
+    from hpctrain.models.torch_recompute import recompute_activations
     from hpctrain.train.torch_engine import TorchEngine
 
     model = build_torch(
@@ -36,8 +38,11 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
     if device != "cpu":
         torch.cuda.set_device(device)  # for whatever in somebody's model says "cuda" and means this rank's
     model = model.to(device)
+    if job.training.checkpoint_activations:
+        recompute_activations(model)
     optimizer = build_torch_optimizer(job.optimizer, (p for p in model.parameters() if p.requires_grad))
-    return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed)
+    inputs = getattr(torch, Precision(job.training.precision).sixteen_bits or "float32")
+    return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed, inputs=inputs)
 
 
 def _torch_device(job: Job, group: Group, num_gpus: int) -> str:

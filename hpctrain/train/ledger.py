@@ -25,7 +25,7 @@ class Ledger:
         self._samples = 0
 
     def add(self, seconds: Mapping[str, float], samples: int) -> None:
-        """One step: the seconds of its sections, and the samples of its global batch."""
+        """One step: the seconds of its sections, and this rank's samples."""
         self._step_seconds.append(sum(seconds.values()))
         for name, elapsed in seconds.items():
             self._section_seconds[name] += elapsed
@@ -42,9 +42,10 @@ class Ledger:
         sections = np.array([self._section_seconds[name] for name in SECTIONS]) / max(len(self._step_seconds), 1)
         group.all_reduce(sections, Op.MEAN)
         per_rank = group.comm.gather_objects((peak_rss_bytes(), group.traffic.bytes_sent))
-        seconds = sum(self._step_seconds)
+        totals = group.comm.gather_objects((self._samples, sum(self._step_seconds)))
+        samples, seconds = sum(samples for samples, _ in totals), max(seconds for _, seconds in totals)
         return {
-            "samples_per_second": self._samples / seconds if seconds else 0.0,
+            "samples_per_second": samples / seconds if seconds else 0.0,
             "step_seconds": {"median": float(np.median(steps)), "p90": float(np.quantile(steps, 0.9))},
             "breakdown_seconds": dict(zip(SECTIONS, sections.tolist(), strict=True)),
             "peak_rss_bytes": [rss for rss, _ in per_rank],

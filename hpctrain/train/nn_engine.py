@@ -13,7 +13,7 @@ from hpctrain.nn.dropout import key_dropout
 from hpctrain.nn.loss import cross_entropy, mean_squared_error
 from hpctrain.train.engine import Arrays, Sums, check_arrays
 
-LOSSES: Mapping[str, Callable[..., tuple[float, Any, int | None]]] = {
+LOSSES: Mapping[str, Callable[..., tuple[float, Any, float | None]]] = {
     "cross_entropy": cross_entropy,
     "mse": mean_squared_error,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from hpctrain.checkpoint.store import Checkpoint, newest, read
 from hpctrain.comm.communicator import Communicator
 from hpctrain.errors import CheckpointError, HpctrainError, SettingsError
+from hpctrain.job.settings import Job
 from hpctrain.launch.run_dir import RunDir
 
 
@@ -45,6 +46,19 @@ def _look(resume: str, run_dir: RunDir) -> tuple[Path | None, tuple[str, ...]]:
     if checkpoint is None and problems:
         raise CheckpointError("no checkpoint can be read: " + "; ".join(problems))
     return (checkpoint.path if checkpoint else None), tuple(problems)
+
+
+def position_keys(job: Job, batch_size: int, num_samples: int) -> dict[str, int | float | bool | str]:
+    """What must be the same for a step number to mean the same place in the same training."""
+    return {
+        "seed": job.run.seed,
+        "batch_size": batch_size,
+        "samples": num_samples,
+        "shuffle": job.data.shuffle,
+        "split_seed": job.data.split_seed,
+        "test_fraction": job.data.test_fraction,
+        "optimizer": job.optimizer.name,
+    }
 
 
 def check_position(state: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -7,14 +7,20 @@ import logging
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from hpctrain.checkpoint.store import Checkpoint
+from hpctrain.collectives.group import Group
+from hpctrain.comm.rank_words import named
+from hpctrain.data.dataset import Dataset
 from hpctrain.data.loader import Loader
-from hpctrain.data.open import open_data
+from hpctrain.data.open import OpenedData, open_data
 from hpctrain.data.ranks import Ranks
-from hpctrain.errors import CommunicationError, HpctrainError
+from hpctrain.errors import CommunicationError, DataError, HpctrainError, SettingsError
 from hpctrain.job.settings import Job
 from hpctrain.launch.age import process_age_seconds
 from hpctrain.launch.environment import slurm_job_id
@@ -32,9 +38,9 @@ from hpctrain.train.callbacks.progress import progress
 from hpctrain.train.callbacks.trace import Trace, trace_json
 from hpctrain.train.clock import Clock
 from hpctrain.train.engines import build_engine
-from hpctrain.train.ledger import weights_sha256
-from hpctrain.train.resume import check_position, find_checkpoint
-from hpctrain.train.trainer import Trainer, position_keys
+from hpctrain.train.rank_shards import load_rank_shard
+from hpctrain.train.resume import check_position, find_checkpoint, position_keys
+from hpctrain.train.trainer import Trainer
 
 log = logging.getLogger("hpctrain")
 
@@ -142,26 +148,23 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
     """Open the data, make the model, and hang the plan on it."""
     job, group = session.job, session.world.group
     ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
-    data = open_data(
-        job.data,
-        dtype=job.training.dtype,
-        rank=ranks.rank,
-        size=ranks.size,
-        gather=ranks.gather,
-        regression=job.training.loss == "mse",
-    )
+    data = _open_data(job, ranks)
     # Ranks take differently long to import torch: one that fails waits for the others, and all fail together.
     engine = ranks.each(lambda: build_engine(job, data, group))
+    micro_batches = job.training.micro_batches if job.training.reproducible else 0
     plan = Plan.build(
         group,
         engine.model,
         engine.optimizer,
-        strategy=job.parallel.strategy,
-        gradient_sync=job.parallel.gradient_sync,
-        data=job.parallel.data,
+        job.parallel,
         algorithm=job.comm.algorithm,
         accumulate_batches=job.training.accumulate,
         bucket_bytes=job.comm.bucket_bytes,
+        seed=job.run.seed,
+        micro_batches=micro_batches,
+        verify_every=job.comm.verify_every,
+        verify_action=job.comm.verify_action,
+        precision=job.training.precision,
     )
     distribution = Distribution(
         plan,
@@ -171,23 +174,29 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
         clip_norm=job.training.clip_norm,
         tell=session.tell,
     )
-    batch_size = job.training.batch_per_rank * group.size or job.training.batch_size
+    batch_size = job.training.batch_per_rank * len(plan.workers) or job.training.batch_size
     loader = partial(
         Loader,
         batch_size=batch_size,
-        rank=group.rank,
-        size=group.size,
         seed=job.run.seed,
         shuffle=job.data.shuffle,
         prefetch=job.data.prefetch,
+        num_parts=micro_batches,
     )
+
+    def test_loader(readers: Group) -> Loader | None:
+        """Of a group other than all ranks, only where a rank can read what others hold."""
+        if data.test is None or (data.test.held is not None and readers is not group):
+            return None
+        return loader(data.test, rank=readers.rank, size=readers.size)
+
     return Trainer(
         job=job,
         distribution=distribution,
         engine=engine,
         data=data,
-        train_loader=loader(data.train),
-        test_loader=loader(data.test) if data.test else None,
+        train_loader=loader(**_share(data.train, plan)),
+        test_loader=test_loader,
         batch_size=batch_size,
         checkpoints=run_dir.checkpoints,
         stop_signal=lambda: stop.signal.name if stop.signal else None,
@@ -195,15 +204,58 @@ def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock)
     )
 
 
+def _share(data: Dataset, plan: Plan) -> dict[str, Any]:
+    """Which samples this rank computes, in the words of `Loader`: none, where it only serves."""
+    rank, workers = plan.group.rank, plan.workers
+    if data.held is not None and len(workers) < plan.group.size:
+        raise SettingsError(
+            f"only {named(workers)} compute, and each rank holds samples of its own: use data.partition=batch, with "
+            "data whose samples can be read one by one"
+        )
+    if rank in workers:
+        return {"dataset": data, "rank": workers.index(rank), "size": len(workers)}
+    return {"dataset": replace(data, held=np.empty(0, np.int64)), "rank": 0, "size": 1}
+
+
+def _open_data(job: Job, ranks: Ranks) -> OpenedData:
+    """With all ranks together; or, to be reproducible, each as if it were alone: means over ranks round differently."""
+    open_as = partial(open_data, dtype=job.training.dtype, regression=job.training.loss == "mse")
+    if not job.training.reproducible:
+        return open_as(job.data, rank=ranks.rank, size=ranks.size, gather=ranks.gather)
+    everything = job.data.model_copy(update={"partition": "batch"})
+    data = ranks.each(lambda: open_as(everything, rank=0, size=1, gather=lambda value: [value]))
+    for rank, summary in enumerate(ranks.gather(data.summary)):
+        if summary != data.summary:
+            raise DataError(f"ranks must open the same data: {data.summary}; rank {rank} has {summary}")
+    return data
+
+
 def _resume(job: Job, trainer: Trainer, run_dir: RunDir) -> tuple[str, ...]:
     """Bring the trainer to where the checkpoint is, if there is one to continue from."""
     checkpoint, notes = find_checkpoint(job.run.resume, run_dir, trainer.plan.group.comm)
     if checkpoint is not None:
         check_position(checkpoint.state, position_keys(job, trainer.batch_size, len(trainer.data.train)))
-        trainer.engine.load(checkpoint.shards)
+        with trainer.distribution.loading():
+            trainer.engine.load(checkpoint.shards)
+        notes += _resume_rank(checkpoint, trainer)
         trainer.start_at(checkpoint.step)
         log.info("continues from %s", checkpoint.path)
     return notes
+
+
+def _resume_rank(checkpoint: Checkpoint, trainer: Trainer) -> tuple[str, ...]:
+    """Bring this rank to where it was itself, if it was one of as many."""
+    there, here = checkpoint.state.get("world_size"), trainer.plan.group.size
+    strategies = checkpoint.state.get("strategy"), trainer.job.parallel.strategy
+    if (there, strategies[0]) == (here, strategies[1]):
+        load_rank_shard(checkpoint.shards, trainer.plan.group.rank, trainer.distribution, trainer.engine)
+        return ()
+    if not any(name.startswith("rank-") for name in checkpoint.shards):
+        return ()
+    return (
+        f"continues from the model alone: what each rank kept ({there} ranks, {strategies[0]}) does not fit "
+        f"{here} ranks with {strategies[1]}",
+    )
 
 
 def _callbacks(session: Session, run_dir: RunDir) -> Sequence[Callback]:
@@ -252,7 +304,10 @@ def _summary(trainer: Trainer, world: World, info: RunInfo) -> dict[str, Any]:
         "final": trainer.final,
         **trainer.ledger.totals(world.group),
         "startup_seconds": info.startup_seconds,
-        "weights_sha256": weights_sha256(world.group, trainer.engine.weights()),
+        "weights_sha256": trainer.weights_sha256,
+        **trainer.plan.gradient_sync.report(),
+        **trainer.plan.weight_sync.report(),
+        **trainer.plan.precision.report(),
     }
 
 

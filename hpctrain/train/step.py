@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hpctrain.data.batch import Batch
 from hpctrain.errors import NonFiniteLossError
 from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.schedule import execute
-from hpctrain.train.agreement import Agreed, agree
+from hpctrain.train.agreement import Agreed, Wishes, agree
 from hpctrain.train.clock import Clock
 from hpctrain.train.engine import Engine, Sums
 
@@ -18,23 +20,19 @@ def train_step(
     batch: Batch,
     learning_rate: float,
     clock: Clock,
-    *,
-    stop: bool,
-    save: bool,
+    wishes: Wishes,
 ) -> Agreed:
-    """Compute a global batch and update the weights, unless its loss is not a number. All ranks of the plan.
+    """Compute a global batch and update the weights, unless its loss is not a number. All ranks that step together.
 
     Gradients are averaged over ranks, so each rank scales its sum such that the mean over ranks is the mean over
-    samples: exact, however many samples each rank holds. `stop` and `save` are this rank's votes; see `agree`.
+    samples: exact, however many samples each rank holds. `wishes` are this rank's own.
     """
     plan = distribution.plan
-    scale = plan.group.size / batch.global_size
+    scale = plan.precision.loss_scale * plan.accumulation.loss_scale / batch.global_size
     with clock.section("compute"):
         engine.zero_grad()
-        parts = execute(
-            plan.schedule, lambda part: engine.forward_backward(part, scale), batch.split(len(plan.schedule))
-        )
-    agreed = agree(plan.group, sum(parts, Sums()), stop=stop, save=save)
+        parts = execute(plan.schedule, partial(_compute, engine, plan, scale), batch.split(len(plan.schedule)))
+    agreed = agree(plan, sum(parts, Sums()), wishes)
     if agreed.is_finite:
         with clock.section("optimizer"):
             engine.step(learning_rate)
@@ -43,12 +41,20 @@ def train_step(
     return agreed
 
 
+def _compute(engine: Engine, plan: Plan, scale: float, part: Batch) -> Sums:
+    """Forward and backward of a micro-batch; where every rank must make each pass, of a stand-in for an empty one."""
+    if len(part) or not plan.weight_sync.passes_are_collective:
+        return engine.forward_backward(part, scale)
+    engine.forward_backward(part.stand_in(), 0.0)
+    return Sums()
+
+
 def name_non_finite(engine: Engine, plan: Plan, batch: Batch, step: int) -> NonFiniteLossError:
-    """Find out whose samples have a loss that is not a number, by computing them once more. All ranks."""
+    """Find out whose samples have a loss that is not a number, by computing them once more. All ranks in step."""
     mine = [int(sample.ids[0]) for sample in batch.split(len(batch)) if not Agreed(engine.evaluate(sample)).is_finite]
     words = [
         f"rank {rank}: {f'samples {ids[:5]}' if ids else 'its whole batch'}"
-        for rank, ids in enumerate(plan.group.comm.gather_objects(mine))
+        for rank, ids in plan.pace.gather(mine).items()
         if ids
     ]
     culprits = "; ".join(words) or "no single sample is to blame: the weights are no longer finite or too large"

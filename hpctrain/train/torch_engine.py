@@ -35,7 +35,17 @@ LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "mse": mean_square
 class TorchEngine:
     """Implements `Engine`."""
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, *, loss: str, seed: int) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        loss: str,
+        seed: int,
+        inputs: torch.dtype = torch.float32,
+    ) -> None:
+        """Real inputs of 32 bits are given to the model as `inputs`; its outputs are widened for the loss."""
+        self._inputs = inputs
         self.model = model
         self.optimizer = optimizer
         self._loss = LOSSES[loss]
@@ -60,7 +70,7 @@ class TorchEngine:
             return Sums()
         self.model.train()
         self._key_random_numbers(batch)
-        loss, correct = self._loss(self.model(self._to_device(batch.inputs)), self._to_device(batch.targets))
+        loss, correct = self._forward(batch)
         (loss * scale).backward()  # type: ignore[no-untyped-call]
         return Sums(float(loss.detach()), correct, len(batch))
 
@@ -75,11 +85,18 @@ class TorchEngine:
         if not len(batch):
             return Sums()
         self.model.eval()
-        loss, correct = self._loss(self.model(self._to_device(batch.inputs)), self._to_device(batch.targets))
+        loss, correct = self._forward(batch)
         return Sums(float(loss), correct, len(batch))
 
+    def _forward(self, batch: Batch) -> tuple[torch.Tensor, float]:
+        inputs = self._to_device(batch.inputs)
+        outputs = self.model(inputs.to(self._inputs) if inputs.dtype == torch.float32 else inputs)
+        widened = outputs.float() if outputs.itemsize == 2 else outputs
+        return self._loss(widened, self._to_device(batch.targets))
+
     def _to_device(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._torch_device)
+        """A copy, at an aligned address: where numbers lie can change the last bits of a product."""
+        return torch.from_numpy(array).to(self._torch_device, copy=True)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpctrain.checkpoint.store import prune, write
+from hpctrain.collectives.group import Group
 from hpctrain.data.batch import Batch
 from hpctrain.data.loader import Loader
 from hpctrain.data.open import OpenedData
@@ -16,11 +17,14 @@ from hpctrain.job.settings import Job
 from hpctrain.optim.schedule import learning_rate
 from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
+from hpctrain.train.agreement import Wishes, meet
 from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, StepRecord
 from hpctrain.train.clock import Clock
-from hpctrain.train.engine import Engine, Sums
+from hpctrain.train.engine import Arrays, Engine, Sums
 from hpctrain.train.evaluate import evaluate
-from hpctrain.train.ledger import Ledger
+from hpctrain.train.ledger import Ledger, weights_sha256
+from hpctrain.train.rank_shards import rank_shards
+from hpctrain.train.resume import position_keys
 from hpctrain.train.step import name_non_finite, train_step
 
 
@@ -33,12 +37,14 @@ class Trainer:
         distribution: how ranks share the work, at work on the engine's model.
         engine: what computes.
         data: what is learned from.
-        train_loader, test_loader: its batches; no test data: None.
+        train_loader: its batches.
+        test_loader: makes the batches of the test data for a group of ranks; None where there is none for them.
         batch_size: of the global batch.
         checkpoints: where checkpoints go.
         stop_signal: name of the signal by which this rank was asked to stop; None: it was not.
         callbacks: who watches; none but on rank 0.
         step: steps done.
+        weights_sha256: of the weights that `run` ends with.
     """
 
     job: Job
@@ -46,7 +52,7 @@ class Trainer:
     engine: Engine
     data: OpenedData
     train_loader: Loader
-    test_loader: Loader | None
+    test_loader: Callable[[Group], Loader | None]
     batch_size: int
     checkpoints: Path
     stop_signal: Callable[[], str | None]
@@ -55,12 +61,15 @@ class Trainer:
     step: int = field(default=0, init=False)
     ledger: Ledger = field(default_factory=Ledger)
     final: dict[str, float] = field(default_factory=dict)
+    weights_sha256: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._last_save = time.monotonic()
         self._saved_step = -1
         self._evaluated_step = -1
         self._epoch_sums = Sums()
+        self._meeting: int | None = None  # the step at whose end all ranks are together
+        self._wishes = Wishes()  # what they then do
 
     @property
     def plan(self) -> Plan:
@@ -92,10 +101,12 @@ class Trainer:
         while self.step < self.total_steps and not stopped:
             stopped = self._run_epoch()
             if not stopped and self._evaluation_is_due():
-                self._evaluate()
+                self._evaluate_on_the_way()
         stopped = stopped and self.step < self.total_steps
-        if not stopped and self._evaluated_step != self.step:
-            self._evaluate()
+        with self.distribution.consensus():
+            if not stopped:
+                self._evaluate(self.plan.group)
+            self.weights_sha256 = weights_sha256(self.plan.group, self.engine.weights())
         if self._saved_step != self.step:
             self._save()
         return "preempted" if stopped else "completed"
@@ -118,22 +129,39 @@ class Trainer:
         rate = learning_rate(
             self.job.schedule, self.job.optimizer.lr, self.step, self.total_steps, self.plan.group.size
         )
-        stop, save = self.stop_signal() is not None, self._save_is_due_by_time()
-        agreed = train_step(self.engine, self.distribution, batch, rate, self.clock, stop=stop, save=save)
+        mine = Wishes(stop=self.stop_signal() is not None, save=self._save_is_due_by_time())
+        agreed = train_step(self.engine, self.distribution, batch, rate, self.clock, mine)
         if agreed.is_finite:
             self._epoch_sums += agreed.sums
         else:
             self._handle_non_finite(batch)
         self.step += 1
         seconds = self.clock.end_step()
-        if agreed.stop:
+        together = self._meet(agreed.wishes)
+        stops, saves = together and self._wishes.stop, together and self._save_is_due()
+        if stops:
             self._save()  # first of all: who sent the signal may not wait long, nor read what is printed
             self._note_stop()
         self._record(batch, agreed.sums, rate, seconds)
-        every = self.job.checkpoint.every_steps
-        if not agreed.stop and (agreed.save or (every and self.step % every == 0)):
+        if saves and not stops:
             self._save()
-        return agreed.stop
+        return stops
+
+    def _meet(self, wishes: Wishes) -> bool:
+        """Whether all ranks are together after this step, to do something. All ranks that step together."""
+        if self._meeting == self.step - 1:
+            self._meeting = None  # it is over
+        is_due = wishes or self.plan.pace.has_met or self.step == self.total_steps or self._save_is_due_by_steps()
+        if self._meeting is None and is_due:
+            self._meeting, self._wishes = meet(self.plan, self.step, wishes)
+        return self._meeting == self.step
+
+    def _save_is_due(self) -> bool:
+        return self._wishes.save or self._save_is_due_by_steps()
+
+    def _save_is_due_by_steps(self) -> bool:
+        every = self.job.checkpoint.every_steps
+        return bool(every) and self.step % every == 0
 
     def _note_stop(self) -> None:
         names = self.plan.group.comm.gather_objects(self.stop_signal())
@@ -142,22 +170,24 @@ class Trainer:
         self._tell(lambda callback: callback.on_note(f"asked to stop by {words}: stops after step {self.step}"))
 
     def _handle_non_finite(self, batch: Batch) -> None:
-        error = name_non_finite(self.engine, self.plan, batch, self.step + 1)
+        with self.distribution.at_hand():
+            error = name_non_finite(self.engine, self.plan, batch, self.step + 1)
         if self.job.training.on_nan == "stop":
             raise error
         self._tell(lambda callback: callback.on_note(f"step {self.step + 1} skipped: {error}"))
 
     def _record(self, batch: Batch, sums: Sums, rate: float, seconds: dict[str, float]) -> None:
-        self.ledger.add(seconds, sums.samples)
+        self.ledger.add(seconds, len(batch))
         self.final.update(_metrics("train", self._epoch_sums, self._has_accuracy))
         record = StepRecord(
             step=self.step,
             epoch=batch.epoch,
-            loss=sums.loss / sums.samples,
-            accuracy=sums.correct / sums.samples if self._has_accuracy else None,
+            loss=sums.loss / max(sums.samples, 1),
+            accuracy=sums.correct / max(sums.samples, 1) if self._has_accuracy else None,
             learning_rate=rate,
             samples=sums.samples,
             seconds=seconds,
+            bytes_sent=self.plan.group.traffic.bytes_sent,
         )
         self._tell(lambda callback: callback.on_step(record))
 
@@ -170,12 +200,25 @@ class Trainer:
         ended = self.step % self.train_loader.batches_per_epoch == 0
         return bool(every) and ended and self.epoch % every == 0
 
-    def _evaluate(self) -> None:
-        self._evaluated_step = self.step
-        if self.test_loader is None:
+    def _evaluate_on_the_way(self) -> None:
+        """Those do that may, without waiting for others where each rank goes at its own pace."""
+        pace = self.plan.pace
+        if not pace.evaluates or self.step == self.total_steps:
             return
+        if pace.evaluators.size == self.plan.group.size:
+            with self.distribution.consensus():
+                self._evaluate(pace.evaluators)
+        else:
+            self._evaluate(pace.evaluators)
+        self.clock.end_step()  # an evaluation is no part of the next step
+
+    def _evaluate(self, group: Group) -> None:
+        loader = self.test_loader(group)
+        if self._evaluated_step == self.step or loader is None:
+            return
+        self._evaluated_step = self.step
         start = time.perf_counter()
-        sums = evaluate(self.engine, self.plan.group, self.test_loader, self.batch_size)
+        sums = evaluate(self.engine, group, loader, self.batch_size)
         metrics = _metrics("test", sums, self._has_accuracy)
         self.final.update(metrics)
         record = EvaluationRecord(
@@ -185,44 +228,38 @@ class Trainer:
             accuracy=metrics.get("test_accuracy"),
             samples=sums.samples,
             seconds=time.perf_counter() - start,
+            more=self.plan.weight_sync.metrics(),
         )
         self._tell(lambda callback: callback.on_evaluate(record))
-        self.clock.end_step()  # an evaluation is no part of the next step
 
     def _save_is_due_by_time(self) -> bool:
         minutes = self.job.checkpoint.every_minutes
         return bool(minutes) and self.plan.group.rank == 0 and time.monotonic() - self._last_save >= 60 * minutes
 
     def _save(self) -> None:
-        """Rank 0 holds all there is to keep, and writes it; the others wait."""
+        """Rank 0 writes the model, and what each rank alone keeps; the others wait. All ranks."""
         self._last_save, self._saved_step = time.monotonic(), self.step
-        if self.plan.group.rank == 0:
-            self._write_checkpoint()
-        self.plan.group.comm.idle_barrier()
+        own = rank_shards(self.plan.group.comm, self.distribution, self.engine)
+        with self.distribution.consensus(), self.distribution.whole():
+            if self.plan.group.rank == 0:
+                self._write_checkpoint({**self.engine.shards(), **own})
+            self.plan.group.comm.idle_barrier()
         self.clock.end_step()  # a checkpoint is no part of the next step
 
-    def _write_checkpoint(self) -> None:
-        state = {"step": self.step, **position_keys(self.job, self.batch_size, len(self.data.train))}
-        path = write(self.checkpoints, self.step, self.engine.shards(), state)
+    def _write_checkpoint(self, shards: Mapping[str, Arrays]) -> None:
+        state = {
+            "step": self.step,
+            "world_size": self.plan.group.size,
+            "strategy": self.job.parallel.strategy,
+            **position_keys(self.job, self.batch_size, len(self.data.train)),
+        }
+        path = write(self.checkpoints, self.step, shards, state)
         prune(self.checkpoints, self.job.checkpoint.keep)
         self._tell(lambda callback: callback.on_checkpoint(self.step, path))
 
     def _tell(self, tell: Callable[[Callback], None]) -> None:
         for callback in self.callbacks:
             tell(callback)
-
-
-def position_keys(job: Job, batch_size: int, num_samples: int) -> dict[str, int | float | bool | str]:
-    """What must be the same for a step number to mean the same place in the same training."""
-    return {
-        "seed": job.run.seed,
-        "batch_size": batch_size,
-        "samples": num_samples,
-        "shuffle": job.data.shuffle,
-        "split_seed": job.data.split_seed,
-        "test_fraction": job.data.test_fraction,
-        "optimizer": job.optimizer.name,
-    }
 
 
 def _metrics(prefix: str, sums: Sums, has_accuracy: bool) -> dict[str, float]:

@@ -48,6 +48,7 @@ MAY_LEAN_ON = {
     },
 }
 MAY_LEAN_ON["train"] = set(MAY_LEAN_ON)
+MAY_LEAN_ON["study"] = set(MAY_LEAN_ON) - {"train"}
 
 # Slow to import, or not always installed. A module-level import stands only in a file named after the library
 # (torch_engine.py), and such a file is itself imported inside functions.

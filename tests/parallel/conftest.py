@@ -3,9 +3,11 @@
 So does every rank of `python -m hpctrain.local -n N -m pytest tests/parallel --ranks N`, without MPI.
 
 A test takes the fixture `group` and must hold at any world size; `@pytest.mark.min_ranks(n)` leaves it out of smaller
-worlds, and `@pytest.mark.needs_mpi` out of those without MPI. Rank 0 shows pytest's output. What goes wrong on any rank
-ends all of them, with a message: the others would wait in their next collective for ever. A skipped test is a failure
-here, since nobody would miss it.
+worlds, and `@pytest.mark.needs_mpi` out of those without MPI. Cases of `@pytest.mark.many_cases` are shared out over
+the worlds that they fit into where --share-out is given, as `make test` does.
+
+Rank 0 shows pytest's output. What goes wrong on any rank ends all of them, with a message: the others would wait in
+their next collective for ever. A skipped test is a failure here, since nobody would miss it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import faulthandler
 import os
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import Phase, settings
@@ -26,7 +28,16 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
+
+class World(NamedTuple):
+    """One of the worlds that tests run in."""
+
+    has_mpi: bool
+    size: int
+
+
 LARGEST_WORLD = 4  # of those that `make test` runs
+WORLDS = [World(has_mpi, size) for size in range(1, LARGEST_WORLD + 1) for has_mpi in (True, False)]
 HANG_SECONDS = 120  # no test takes nearly that long: after it, every rank says where it stands and ends
 
 # Ranks that draw different examples, or look again for a smaller one that fails, would call different collectives.
@@ -40,6 +51,7 @@ STDERR = pytest.StashKey[int]()  # the real standard error: during a test, pytes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ranks", type=int, help="world size that the launcher was asked for")
+    parser.addoption("--share-out", action="store_true", help="run this world's share of what has many cases")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,7 +76,12 @@ def group(pytestconfig: pytest.Config) -> Group:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs more ranks, or MPI."""
     group = config.stash[GROUP]
-    left_out = [item for item in items if _min_ranks(item) > group.size or _lacks_mpi(item, group)]
+    here = World(group.comm.native is not None, group.size)
+    left_out = [
+        item
+        for number, item in enumerate(items)
+        if not _fits(item, here) or (config.getoption("--share-out") and _is_of_another(item, number, here))
+    ]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 
@@ -119,8 +136,14 @@ def _judge(config: pytest.Config, report: Report) -> Report:
     return report
 
 
-def _lacks_mpi(item: pytest.Item, group: Group) -> bool:
-    return item.get_closest_marker("needs_mpi") is not None and group.comm.native is None
+def _fits(item: pytest.Item, world: World) -> bool:
+    return _min_ranks(item) <= world.size and (world.has_mpi or item.get_closest_marker("needs_mpi") is None)
+
+
+def _is_of_another(item: pytest.Item, number: int, here: World) -> bool:
+    """Whether a case is shared out to another world; `number` is its place among all that were found."""
+    fitting = [world for world in WORLDS if _fits(item, world)]
+    return item.get_closest_marker("many_cases") is not None and fitting[number % len(fitting)] != here
 
 
 def _min_ranks(item: pytest.Item) -> int:

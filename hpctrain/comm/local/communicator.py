@@ -17,6 +17,7 @@ from hpctrain.comm.local.memory import CONTEXTS, Memory, Seat
 from hpctrain.comm.local.message import Pending, Receive, Send
 from hpctrain.comm.local.patience import idle
 from hpctrain.comm.shared_memory import shared_segments
+from hpctrain.comm.window import SharedWindow
 from hpctrain.errors import CommunicationError
 
 T = TypeVar("T")
@@ -113,6 +114,10 @@ class LocalCommunicator:
     def shared_memory(self, num_bytes: int, purpose: str = "an array") -> list[np.ndarray]:
         """Mapped files, as over MPI."""
         return shared_segments(self, num_bytes, purpose)
+
+    def window(self, num_bytes: int) -> SharedWindow:
+        """In shared memory."""
+        return SharedWindow(self, num_bytes)
 
     def split(self, color: int, key: int = 0) -> LocalCommunicator:
         """Takes the first context that is free on all ranks, as MPICH does. One thread at a time."""

@@ -11,20 +11,21 @@ from hpctrain.errors import DataError
 # How the test files of data sets are called that come as one folder with both.
 _TEST_FILES = {"idx": ("*t10k*images*", "*test*images*"), "cifar": ("test_batch.bin", "test.bin")}
 
-KINDS = ("digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text")
+KINDS = ("digits", "npy", "csv", "parquet", "hdf5", "idx", "cifar", "images", "text", "stdlib")
+_WITHOUT_FILES = ("digits", "stdlib")
 
 
 def open_source(kind: str, request: Request) -> Source:
     """Open a source of one of `KINDS`. Raises DataError with file, what was expected and what was found."""
     if kind not in KINDS:
         raise DataError(f'data.source is "{kind}", and can be one of: {", ".join(KINDS)}')
-    if kind != "digits" and not request.path:
+    if kind not in _WITHOUT_FILES and not request.path:
         raise DataError(f'data.source = "{kind}" reads a file or a folder: set data.path')
     module = importlib.import_module(f"hpctrain.data.sources.{kind}")
     try:
         source: Source = module.open_source(request)
     except OSError as error:
-        raise DataError(f"{request.path} cannot be read: {error}") from error
+        raise DataError(f"{request.path or kind} cannot be read: {error}") from error
     return source
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hpctrain.data.clean import TARGET
+from hpctrain.data.split import hold_out
 from hpctrain.errors import DataError, EnvironmentProblem
 
 Role = Literal["train", "test"]
@@ -78,6 +79,13 @@ class Source(ABC):
     def read_targets(self, rows: np.ndarray) -> np.ndarray:
         """The targets alone, for sources where that is cheaper."""
         return self.read(rows)[1]
+
+    def split(self, rows: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cut ascending rows into those to train on and those held out for testing: about `fraction` of them, drawn by
+        the seed.
+        """
+        train, test = hold_out(len(rows), fraction, seed)
+        return rows[train], rows[test]
 
     def where(self, row: int, position: int | None = None) -> str:
         """How messages call a sample, and the flat `position` in its inputs, or `TARGET`."""

@@ -33,7 +33,6 @@ class Text(Source):
                 f"{name} is too short: its longest file has {longest:,} bytes, and a sample needs {context + 1:,} "
                 "(data.context, and one more to predict)"
             )
-        self._bytes = [np.memmap(file, np.uint8, mode="r") if file.stat().st_size else np.empty(0) for file in files]
 
     def __len__(self) -> int:
         return int(self._bounds[-1])
@@ -43,7 +42,8 @@ class Text(Source):
         context = self.input_shape[0]
         windows = np.empty((len(rows), context + 1), np.uint8)
         for piece, places, local in by_piece(rows, self._bounds):
-            windows[places] = self._bytes[piece][local[:, None] * context + self._window]
+            text = np.memmap(self._files[piece], np.uint8, mode="r")  # not kept: each holds one of the few open files
+            windows[places] = text[local[:, None] * context + self._window]
         return windows[:, :-1], windows[:, 1:]
 
     def where(self, row: int, position: int | None = None) -> str:

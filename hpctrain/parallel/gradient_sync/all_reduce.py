@@ -17,8 +17,7 @@ class AllReduceGradients(PrivateWires):
     """Implements `GradientSync`: one all-reduce a wire, in the order in which backward fills them."""
 
     def __init__(self, group: Group, algorithm: str) -> None:
-        super().__init__()
-        self._group = group
+        super().__init__(group)
         self._algorithm = algorithm
         choose(algorithm, 0, group.nodes, group.ladder)  # an unknown name is refused here, not in the first step
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer
-from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
 from hpctrain.parallel.memory import PrivateWires
 
@@ -19,18 +18,14 @@ class CentralGradients(PrivateWires):
 
     description = "central (rank 0 updates)"
 
-    def __init__(self, group: Group) -> None:
-        super().__init__()
-        self._group = group
-
     def finish(self, notes: np.ndarray) -> None:
         """Gather at rank 0, and add in rank order."""
         self._group.all_reduce(notes, Op.SUM)
-        for wire in self._wires:
+        for number, wire in enumerate(self._wires):
             with self._group.traffic.timed(), host_buffer(wire) as buffer:
-                self._add_at_root(buffer)
+                self._add_at_root(number, buffer)
 
-    def _add_at_root(self, buffer: np.ndarray) -> None:
+    def _add_at_root(self, number: int, buffer: np.ndarray) -> None:
         comm = self._group.comm
         if comm.rank:
             comm.send(buffer, 0)

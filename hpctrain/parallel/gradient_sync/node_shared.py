@@ -9,7 +9,7 @@ domains, they go within each before they cross (`collectives/domains.py`). Betwe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,13 @@ from hpctrain.collectives.slices import combining, take
 from hpctrain.comm.operation import Op
 from hpctrain.parallel.memory import NodeMemory
 from hpctrain.parallel.partition import NodeSlices
+from hpctrain.parallel.stateless import Stateless
+from hpctrain.parallel.trainable import Places
+
+T = TypeVar("T")
 
 
-class NodeSharedGradients:
+class NodeSharedGradients(Stateless):
     """Implements `GradientSync` for ranks that are all on one node."""
 
     def __init__(self, group: Group, slices: NodeSlices) -> None:
@@ -32,7 +36,7 @@ class NodeSharedGradients:
         self._notes: list[np.ndarray] = []
         self.description = f"node_shared ({group.local_size} ranks, one copy of the weights)"
 
-    def allocate(self, like: Any, length: int) -> Any:
+    def allocate(self, like: Any, length: int, places: Places = ()) -> Any:
         """Memory of this rank that the others of the node see."""
         mine, everybody = self._memory.per_rank(like, length)
         self._wires.append(everybody)
@@ -55,6 +59,10 @@ class NodeSharedGradients:
             for wires in self._wires:
                 self._sum(wires, wires)
             self._group.nodes.barrier()
+
+    def gather(self, value: T) -> dict[int, T]:
+        """All ranks."""
+        return dict(enumerate(self._group.comm.gather_objects(value)))
 
     def add_owners(self, number: float) -> float:
         """The sum over the ranks of the node, in rank order."""

@@ -24,6 +24,7 @@ from hpctrain.comm.patient import PatientCommunicator
 from hpctrain.parallel.gradient_sync.courier import Courier
 from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
 from hpctrain.parallel.partition import NodeSlices
+from hpctrain.parallel.trainable import Places
 
 _LONGEST_LOOK = 5e-4  # seconds that a full wire may lie before it is seen
 
@@ -41,10 +42,10 @@ class NodesSharedGradients(NodeSharedGradients):
         self._fence = Fence()
         self.description = f"node_shared ({group.num_nodes} nodes, one copy of the weights on each)"
 
-    def allocate(self, like: Any, length: int) -> Any:
+    def allocate(self, like: Any, length: int, places: Places = ()) -> Any:
         """Memory of this rank that the others of the node see."""
         self._full.append(self._memory.per_rank(np.empty(0, np.int64), 1)[1])
-        return super().allocate(like, length)
+        return super().allocate(like, length, places)
 
     def start(self, number: int) -> None:
         """Tell the node that this rank has filled the wire, and the courier that it may look for the others."""

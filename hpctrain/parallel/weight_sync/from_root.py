@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from hpctrain.collectives.group import Group
 from hpctrain.parallel.memory import private
 from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.weight_sync.one_model import OneModel
 
 T = TypeVar("T")
 
 
-class WeightsFromRoot:
+class WeightsFromRoot(OneModel):
     """Implements `WeightSync`: one broadcast a bucket."""
 
     def __init__(self, group: Group) -> None:

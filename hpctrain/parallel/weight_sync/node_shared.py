@@ -12,15 +12,17 @@ from hpctrain.collectives.group import Group
 from hpctrain.parallel.memory import NodeMemory
 from hpctrain.parallel.partition import NodeSlices
 from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.weight_sync.one_model import OneModel
 
 T = TypeVar("T")
 
 
-class NodeSharedWeights:
+class NodeSharedWeights(OneModel):
     """Implements `WeightSync`."""
 
     def __init__(self, group: Group, slices: NodeSlices) -> None:
         self._group = group
+        self._slices = slices
         self._memory = NodeMemory(group, slices)
 
     def allocate(self, like: Any, length: int) -> Any:
@@ -30,6 +32,10 @@ class NodeSharedWeights:
     def gather(self, value: T) -> list[T]:
         """The ranks of the node."""
         return self._group.node_comm.gather_objects(value)
+
+    def common(self, buckets: Sequence[Bucket]) -> Sequence[slice]:
+        """Its slices of the node's copy, which other nodes have too."""
+        return [self._slices.owned(len(bucket.weights), bucket.weights.itemsize) for bucket in buckets]
 
     def before_step(self) -> None:
         """Wait for the ranks of the node."""

@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from hpctrain.parallel.memory import private
 from hpctrain.parallel.trainable import Bucket
+from hpctrain.parallel.weight_sync.one_model import OneModel
 
 T = TypeVar("T")
 
 
-class ReplicatedWeights:
+class ReplicatedWeights(OneModel):
     """Implements `WeightSync`."""
 
     def allocate(self, like: Any, length: int) -> Any:

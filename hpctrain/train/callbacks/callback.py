@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class StepRecord:
     learning_rate: float
     samples: int  # in the global batch
     seconds: Mapping[str, float]  # compute, communication, optimizer, data, other; together the whole step
+    bytes_sent: int = 0  # by the rank that is told, since the run began
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class EvaluationRecord:
     accuracy: float | None
     samples: int
     seconds: float
+    more: Mapping[str, float] = field(default_factory=dict)  # what a strategy says besides, e.g. consensus_distance
 
 
 class Callback:

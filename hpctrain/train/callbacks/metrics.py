@@ -1,13 +1,17 @@
 """metrics.jsonl: how a run went, one JSON object a line, for a person's own scripts.
 
-A logged step (seconds and samples_per_second are those since the line before; epochs count from 0):
+A logged step (seconds and samples_per_second are those since the line before; bytes are those of rank 0
+since the run began; epochs count from 0):
 
     {"step": 120, "epoch": 5, "loss": 0.0812, "accuracy": 0.97, "learning_rate": 0.001, "samples_per_second": 1934.0,
-     "seconds": {"compute": 0.021, "communication": 0.004, "optimizer": 0.002, "data": 0.001, "other": 0.001}}
+     "seconds": {"compute": 0.021, "communication": 0.004, "optimizer": 0.002, "data": 0.001, "other": 0.001},
+     "bytes_sent": 18374656}
 
 An evaluation:
 
     {"step": 138, "epoch": 5, "test_loss": 0.0912, "test_accuracy": 0.967}
+
+with more numbers where a strategy has some to tell, e.g. "consensus_distance".
 
 A number that is not finite is null, and so is the accuracy of a regression.
 """
@@ -67,7 +71,13 @@ class Metrics(Callback):
     def on_evaluate(self, record: EvaluationRecord) -> None:
         """Write the evaluation."""
         self._write(
-            {"step": record.step, "epoch": record.epoch, "test_loss": record.loss, "test_accuracy": record.accuracy}
+            {
+                "step": record.step,
+                "epoch": record.epoch,
+                "test_loss": record.loss,
+                "test_accuracy": record.accuracy,
+                **record.more,
+            }
         )
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
@@ -91,6 +101,7 @@ class Metrics(Callback):
                 "learning_rate": record.learning_rate,
                 "samples_per_second": since.samples_per_second(),
                 "seconds": since.mean_seconds(),
+                "bytes_sent": record.bytes_sent,
             }
         )
 

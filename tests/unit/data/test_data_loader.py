@@ -13,6 +13,7 @@ from hpctrain.data import open as opening
 from hpctrain.data.batch import Batch
 from hpctrain.data.loader import Loader
 from hpctrain.errors import DataError
+from hpctrain.layout.blocks import block
 
 Open = Callable[..., Any]
 SIZES = [1, 2, 3, 8, 40]
@@ -132,3 +133,27 @@ def test_an_error_of_the_reader_reaches_the_trainer(open_ranks: Open, tmp_path: 
     (tmp_path / "b" / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"b/2.png cannot be read as an image"):
         list(loaders(opened)[0].epoch(0))
+
+
+@pytest.mark.parametrize("num_parts", [1, 3, 8])
+def test_a_batch_in_parts_is_cut_alike_at_any_world_size(open_ranks: Open, archive: str, num_parts: int) -> None:
+    """Each rank has some parts in a row; to cut what it has gives these parts, also where they differ in size."""
+
+    def parts(size: int) -> list[list[list[int]]]:
+        opened = open_ranks(size, source="npy", path=archive)
+        cut = []
+        for rank, loader in enumerate(loaders(opened, num_parts=num_parts)):
+            mine = range(num_parts)[block(num_parts, size, rank)]
+            cut.append([[part.ids.tolist() for part in batch.split(len(mine))] for batch in loader.epoch(0)])
+        return [[part for its in of_ranks for part in its] for of_ranks in zip(*cut, strict=True)]
+
+    assert [sum(map(len, batch)) for batch in parts(1)] == [7, 7, 7, 4]
+    assert parts(1) == parts(3) == parts(5)
+
+
+@pytest.mark.parametrize("num_parts", [1, 3])
+def test_an_evaluation_in_parts_sees_each_sample_once(open_ranks: Open, archive: str, num_parts: int) -> None:
+    opened = open_ranks(2, source="npy", path=archive)
+    seen = [batch.ids for loader in loaders(opened, num_parts=num_parts) for batch in loader.evaluation(7)]
+    assert sorted(np.concatenate(seen).tolist()) == list(range(25))
+    assert max(map(len, seen)) == -(-7 // num_parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from hpctrain.data import open as opening
 from hpctrain.errors import DataError
+from hpctrain.job.settings import Data
 
 Open = Callable[..., Any]
 
@@ -49,6 +52,31 @@ def test_every_byte_but_the_rest_is_predicted_once(open_one: Open, tmp_path: Pat
     opened = open_one(source="text", path=str(tmp_path / "t"), context=4)
     targets = np.concatenate([part.read(np.arange(len(part)))[1].ravel() for part in (opened.train, opened.test)])
     assert sorted(targets) == list(range(1, 21))
+
+
+def test_more_files_than_may_be_open(open_one: Open, everything: Open, tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"{number:03}").write_bytes(bytes([number]) * 5)
+    limits, next_descriptor = resource.getrlimit(resource.RLIMIT_NOFILE), os.dup(0)
+    os.close(next_descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_descriptor + 50, limits[1]))
+    try:
+        _, inputs, _ = everything([open_one(source="text", path=str(tmp_path), context=4, test_fraction=0.0)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert inputs[:, 0].tolist() == list(range(100))
+
+
+def test_ranks_with_different_files_are_refused(run_ranks: Open, tmp_path: Path) -> None:
+    for rank in range(3):
+        (tmp_path / str(rank)).write_bytes(b"0123456789" * (rank // 2 + 1))
+
+    def open_own(rank: int, gather: Any) -> Any:
+        data = Data(source="text", path=str(tmp_path / str(rank)), context=4)
+        return opening.open_data(data, dtype="float32", rank=rank, size=3, gather=gather)
+
+    with pytest.raises(DataError, match=r"rank 2 has 4 samples of .*/2 where rank 0 has 2 of .*/0"):
+        run_ranks(3, open_own)
 
 
 def test_bad_text(open_one: Open, tmp_path: Path) -> None:

@@ -29,7 +29,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("data.path=x.npz", 'set data.source, e.g. to "npy"'),
         ("data.target=y", 'data.target is set, and data.source "digits" has no named columns'),
         ("data.features=['a']", 'data.features is set, and data.source "digits" has no named columns'),
-        ("data.source=text data.path=there.csv", "cannot read text"),
+        (
+            "data.source=stdlib data.path=x model.kind=transformer",
+            'data.source "stdlib" reads no files: set data.source, e.g. to "text"',
+        ),
+        ("data.source=stdlib model.kind=transformer data.target=y", 'data.source "stdlib" has no named columns'),
+        (
+            "data.source=text data.path=there.csv",
+            'model.kind is "cnn", and data.source "text" is text: use model.kind "transformer"',
+        ),
+        ("data.source=stdlib model.kind=mlp", 'data.source "stdlib" is text: use model.kind "transformer"'),
+        (
+            "model.kind=transformer",
+            'model.kind "transformer" reads text, and data.source is "digits": use data.source "text" or "stdlib"',
+        ),
+        (
+            "data.source=stdlib model.kind=transformer model.heads=3",
+            "model.width is 128, and model.heads, 3, does not divide it: use 126 or 129",
+        ),
+        ("data.source=stdlib model.kind=transformer model.heads=3 model.width=2", "does not divide it: use 3"),
+        (
+            "data.source=stdlib model.kind=transformer training.loss=mse",
+            'a transformer predicts which byte comes next: use "cross_entropy"',
+        ),
         ("model.engine=numpy model.factory=a:b", 'makes a torch model, and model.engine is "numpy"'),
         ("model.options.width=3", "model.options are passed to model.factory, and that is not set"),
         ("model.channels=[]", "model.channels is [], and a cnn needs a convolution"),
@@ -54,6 +76,10 @@ def test_impossible_combinations(overrides: str, message: str, folder: Path) -> 
     [
         "data.source=csv data.path=there.csv data.target=y data.features=['a']",
         "data.source=text data.path=there.csv model.factory=a:b",
+        "data.source=text data.path=there.csv model.kind=transformer",
+        "data.source=stdlib model.kind=transformer model.width=96 model.heads=3 model.engine=numpy",
+        "data.source=stdlib model.factory=a:b",
+        "model.factory=a:b model.kind=transformer model.heads=3",
         "model.engine=cupy run.device=cuda",
         "model.factory=a.b:c model.options={width=3}",
         "model.kind=mlp model.channels=[]",

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from hpctrain.nn.activation import ReLU, Sigmoid, Tanh
+from hpctrain.nn.activation import GELU, ReLU, Sigmoid, Tanh
+
+
+def torch_gelu() -> torch.nn.Module:
+    return torch.nn.GELU(approximate="tanh")
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(ReLU, torch.nn.ReLU), (Tanh, torch.nn.Tanh), (Sigmoid, torch.nn.Sigmoid)]
+    ("ours", "theirs"),
+    [(ReLU, torch.nn.ReLU), (Tanh, torch.nn.Tanh), (Sigmoid, torch.nn.Sigmoid), (GELU, torch_gelu)],
 )
 @pytest.mark.parametrize("shape", [(0, 3), (4, 5), (2, 3, 5, 4)])
 class TestActivations:
@@ -19,7 +24,7 @@ class TestActivations:
         equals_torch: Callable[..., None],
         random: np.random.Generator,
         ours: type[ReLU],
-        theirs: type[torch.nn.Module],
+        theirs: Callable[[], torch.nn.Module],
         shape: tuple[int, ...],
     ) -> None:
         equals_torch(ours(np), theirs(), 3 * random.standard_normal(shape))
@@ -29,13 +34,13 @@ class TestActivations:
         equals_finite_differences: Callable[..., None],
         random: np.random.Generator,
         ours: type[ReLU],
-        theirs: type[torch.nn.Module],
+        theirs: Callable[[], torch.nn.Module],
         shape: tuple[int, ...],
     ) -> None:
         equals_finite_differences(ours(np), random.standard_normal(shape))
 
 
-@pytest.mark.parametrize("ours", [ReLU, Tanh, Sigmoid])
+@pytest.mark.parametrize("ours", [ReLU, Tanh, Sigmoid, GELU])
 @pytest.mark.filterwarnings("error")
 def test_large_numbers_do_not_overflow(ours: type[ReLU]) -> None:
     layer = ours(np)

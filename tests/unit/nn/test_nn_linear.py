@@ -21,6 +21,13 @@ def test_it_equals_torch_on_transposed_memory(equals_torch: Callable[..., None],
     equals_torch(Linear(np, 5, 3, "float64"), torch.nn.Linear(5, 3), random.standard_normal((5, 7)).T)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 5), (0, 3, 5), (2, 1, 4, 5)])
+def test_it_equals_torch_at_every_position(
+    equals_torch: Callable[..., None], random: np.random.Generator, shape: tuple[int, ...]
+) -> None:
+    equals_torch(Linear(np, 5, 4, "float64"), torch.nn.Linear(5, 4), random.standard_normal(shape))
+
+
 def test_it_equals_finite_differences(
     equals_finite_differences: Callable[..., None], random: np.random.Generator
 ) -> None:

@@ -24,6 +24,19 @@ def test_cross_entropy_equals_torch(random: np.random.Generator, samples: int, c
     np.testing.assert_array_equal(logits, before)
 
 
+def test_cross_entropy_of_positions_equals_torchs_mean(random: np.random.Generator) -> None:
+    logits, targets = 3 * random.standard_normal((5, 7, 4)), random.integers(0, 4, (5, 7))
+    theirs = torch.from_numpy(logits).requires_grad_()
+    losses = torch.nn.functional.cross_entropy(theirs.movedim(2, 1), torch.from_numpy(targets), reduction="none")
+    expected = losses.mean(1).sum()
+    expected.backward()
+    loss, gradient, correct = cross_entropy(np, logits, targets)
+    assert theirs.grad is not None
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=1e-10, atol=1e-12)
+    assert correct == pytest.approx((logits.argmax(axis=2) == targets).mean(axis=1).sum(), rel=1e-12)
+
+
 @pytest.mark.parametrize(("samples", "outputs"), [(1, 1), (13, 1), (8, 5)])
 def test_mean_squared_error_equals_torch(random: np.random.Generator, samples: int, outputs: int) -> None:
     predicted, targets = random.standard_normal((2, samples, outputs))
@@ -41,6 +54,8 @@ def test_mean_squared_error_equals_torch(random: np.random.Generator, samples: i
 def test_no_samples_have_no_loss() -> None:
     loss, gradient, correct = cross_entropy(np, np.zeros((0, 3), "float32"), np.zeros(0, "int64"))
     assert (loss, gradient.shape, correct) == (0, (0, 3), 0)
+    loss, gradient, correct = cross_entropy(np, np.zeros((0, 5, 3), "float32"), np.zeros((0, 5), "int64"))
+    assert (loss, gradient.shape, correct) == (0, (0, 5, 3), 0)
     loss, gradient, nothing = mean_squared_error(np, np.zeros((0, 3)), np.zeros((0, 3)))
     assert (loss, gradient.shape, nothing) == (0, (0, 3), None)
 

@@ -55,6 +55,7 @@ def test_lines_of_steps_and_evaluations(tmp_path: Path) -> None:
         "learning_rate": 1e-3,
         "samples_per_second": pytest.approx(640 / (5.5 + 1.0)),
         "seconds": {"compute": pytest.approx(0.55), "communication": pytest.approx(0.1)},
+        "bytes_sent": 0,
     }
 
 

@@ -1,0 +1,1 @@
+"""Pace: whether ranks step together, and how they hear of each other."""
