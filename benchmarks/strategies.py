@@ -1,0 +1,226 @@
+"""What does each strategy cost, and what does it gain, on one job?
+
+Every contender trains the same job with the same settings, launched as a user launches it, once in each repeat, each
+with another seed. Time is that of steps: start-up and evaluations are left out. A target is a loss on the test data;
+"steps to target" and "s to target" are those at the first evaluation that reached it. Bytes are those that rank 0 sent;
+what ranks of a node share in memory is not sent. Memory is the most that a rank held. "exact" says whether weights are
+those of one process with the same global batches. Medians over repeats; the spread of the step time beside it.
+
+With --link the ranks are on four hosts made of network namespaces on this machine (root), a rank on each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from harness.arguments import parser, positive, some_of
+from harness.hosts import RATES, Hosts, hosts
+from harness.launch import finish, start
+from harness.machine import describe_machine
+from harness.measure import in_turns
+from harness.namespaces import enter_namespaces
+from harness.page import aligned, digits, page
+from strategies_plot import Curve, draw
+
+LONGEST_SECONDS = 1800.0  # of one launch
+
+SERVER = "parallel.strategy=parameter_server"
+EXACT, APPROXIMATE = "exact", "approximate"
+# What a user would write, and whether it is exact. Rates are those of the job: nobody tuned them for one of these.
+CONTENDERS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "all_reduce": (EXACT, []),
+    "all_reduce, replicated": (EXACT, ["parallel.gradient_sync=replicated"]),
+    "shard=optimizer": (EXACT, ["parallel.shard=optimizer"]),
+    "shard=gradients": (EXACT, ["parallel.shard=gradients"]),
+    "shard=parameters": (EXACT, ["parallel.shard=parameters"]),
+    "reproducible": (EXACT, ["training.reproducible=true"]),
+    "central": (EXACT, ["parallel.strategy=central"]),
+    "parameter_server": (EXACT, [SERVER]),
+    "… bounded": (APPROXIMATE, [SERVER, "parallel.consistency=bounded"]),
+    "… asynchronous": (APPROXIMATE, [SERVER, "parallel.consistency=asynchronous"]),
+    "hogwild": (APPROXIMATE, ["parallel.strategy=hogwild"]),
+    "gossip, ring": (APPROXIMATE, ["parallel.strategy=gossip"]),
+    "gossip, one_peer_exponential": (
+        APPROXIMATE,
+        ["parallel.strategy=gossip", "parallel.topology=one_peer_exponential"],
+    ),
+    "local_sgd": (APPROXIMATE, ["parallel.strategy=local_sgd"]),
+    "diloco": (APPROXIMATE, ["parallel.strategy=diloco"]),
+    **{
+        f"compression={name}": (APPROXIMATE, [f"parallel.compression={name}"])
+        for name in ("fp16", "bf16", "int8", "sign", "top_k", "random_k", "powersgd")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One launch of one contender, as its run directory tells it; see `read_run`."""
+
+    contender: str
+    seed: int
+    step_seconds: float
+    bytes_sent: int
+    peak_bytes: int
+    final: Mapping[str, float]
+    staleness: float | None
+    consensus_distance: float | None
+    curve: Curve
+
+
+def main() -> None:
+    """Run every contender, and publish."""
+    asked = _arguments()
+    if asked.link:
+        enter_namespaces()
+    stem = f"{datetime.now(UTC).date().isoformat()}-strategies-{Path(asked.job).stem}" + (
+        f"-{asked.link}" if asked.link else ""
+    )
+    runs: list[Run] = []
+    asked.results.mkdir(parents=True, exist_ok=True)
+    raw = asked.results / f"{stem}.jsonl"
+    raw.write_text("")
+    with hosts(asked.link) if asked.link else nullcontext() as cluster:
+        for run in _runs(asked, cluster):
+            runs.append(run)
+            with raw.open("a") as file:
+                file.write(json.dumps(asdict(run)) + "\n")
+            print(f"{run.contender}: {1e3 * run.step_seconds:.1f} ms, {run.final}", flush=True)
+    table = [
+        _HEADER,
+        *(_line(name, [run for run in runs if run.contender == name], asked.target) for name in asked.contenders),
+    ]
+    print(aligned(table))
+    draw([run.curve for run in runs if run.seed == 0], raw.with_suffix(".png"), asked.target)
+    words = f"{(__doc__ or '').strip()}\n\n![loss against time and bytes]({stem}.png)"
+    environment = {
+        "job": f"{asked.job}, {asked.ranks} ranks{f', links of {asked.link}' if asked.link else ''}",
+        "settings": " ".join(asked.set) or "as they come",
+        "repeats": str(asked.repeats),
+        "target": f"test loss {asked.target}",
+    }
+    text = page("strategies", words, {"Medians": table}, {**environment, **describe_machine()})
+    raw.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"written: {raw}, {raw.with_suffix('.md')} and {raw.with_suffix('.png')}")
+
+
+def _arguments() -> argparse.Namespace:
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--job", default="jobs/digits_cnn.toml", help="job file")
+    made.add_argument("--set", nargs="*", default=[], help="settings for all contenders, section.key=value")
+    made.add_argument("--ranks", type=positive, default=4, help="world size; on hosts a multiple of four")
+    made.add_argument("--target", type=float, default=0.15, help="loss on the test data to reach")
+    made.add_argument("--link", choices=RATES, help="speed of the links of four hosts; without it, this machine")
+    made.add_argument("--contenders", type=some_of(CONTENDERS), default=",".join(CONTENDERS), help="comma-separated")
+    return made.parse_args()
+
+
+def _runs(asked: argparse.Namespace, cluster: Hosts | None) -> Iterator[Run]:
+    for seed, name in in_turns(asked.contenders, asked.repeats):
+        _, settings = CONTENDERS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            command = [
+                *("-m", "hpctrain.train", asked.job, f"run.dir={folder}", f"run.seed={seed}", "run.log_every=1"),
+                *("run.progress=none", *asked.set, *settings),
+            ]
+            _launch(command, asked.ranks, cluster)
+            yield read_run(name, seed, Path(folder))
+
+
+def _launch(command: Sequence[str], ranks: int, cluster: Hosts | None) -> None:
+    if cluster is None:
+        finish(start(command, ranks), LONGEST_SECONDS)
+    else:
+        cluster.launch(command, ranks // 4, LONGEST_SECONDS)
+
+
+def read_run(contender: str, seed: int, folder: Path) -> Run:
+    """What the run directory `folder` says of a run that logged every step."""
+    summary = json.loads((folder / "summary.json").read_text())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    curve = Curve(contender, [], [], [], [])
+    seconds, sent = 0.0, 0
+    distance = None
+    for line in lines:
+        if "seconds" in line:
+            seconds += sum(line["seconds"].values())
+            sent = line["bytes_sent"]
+        elif line["test_loss"] is not None:
+            distance = line.get("consensus_distance", distance)
+            for values, value in zip(
+                (curve.steps, curve.seconds, curve.sent, curve.losses),
+                (line["step"], seconds, sent, line["test_loss"]),
+                strict=True,
+            ):
+                values.append(value)
+    return Run(
+        contender=contender,
+        seed=seed,
+        step_seconds=summary["step_seconds"]["median"],
+        bytes_sent=summary["bytes_sent"][0],
+        peak_bytes=max(summary["peak_rss_bytes"]),
+        final=summary["final"],
+        staleness=summary.get("staleness", {}).get("mean"),
+        consensus_distance=distance,
+        curve=curve,
+    )
+
+
+_HEADER = (
+    "strategy",
+    "exact?",
+    "steps to target",
+    "s to target",
+    "ms a step",
+    "from",
+    "to",
+    "MiB sent",
+    "MiB held",
+    "staleness",
+    "consensus distance",
+    "test loss",
+    "test accuracy",
+)
+
+
+def _line(name: str, runs: Sequence[Run], target: float) -> list[str]:
+    steps = sorted(1e3 * run.step_seconds for run in runs)
+    reached = [run.curve.first_below(target) for run in runs]
+    middle = partial(_middle, runs)
+    return [
+        name,
+        CONTENDERS[name][0],
+        *(_median([None if at is None else float(values(run)[at]) for run, at in zip(runs, reached, strict=True)])
+          for values in (lambda run: run.curve.steps, lambda run: run.curve.seconds)),
+        *(digits(value) for value in (median(steps), steps[0], steps[-1])),
+        middle(lambda run: run.bytes_sent / 2**20),
+        middle(lambda run: run.peak_bytes / 2**20),
+        middle(lambda run: run.staleness),
+        middle(lambda run: run.consensus_distance),
+        middle(lambda run: run.final.get("test_loss")),
+        middle(lambda run: run.final.get("test_accuracy")),
+    ]  # fmt: skip
+
+
+def _middle(runs: Sequence[Run], value: Callable[[Run], float | None]) -> str:
+    return _median([value(run) for run in runs])
+
+
+def _median(values: Sequence[float | None]) -> str:
+    """Of those that are there; "not reached" or "" where more than half are not."""
+    found: list[Any] = [value for value in values if value is not None]
+    return digits(median(found)) if 2 * len(found) > len(values) else ""
+
+
+if __name__ == "__main__":
+    main()
