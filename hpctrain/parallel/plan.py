@@ -10,6 +10,7 @@ from hpctrain.job.settings import Parallel
 from hpctrain.layout.mesh import Mesh
 from hpctrain.parallel.accumulation import Accumulation, InWires
 from hpctrain.parallel.gradient_sync.gradient_sync import GradientSync
+from hpctrain.parallel.pace.lockstep import Lockstep
 from hpctrain.parallel.pace.pace import Pace
 from hpctrain.parallel.partition import Partition
 from hpctrain.parallel.precision import Precision
@@ -96,7 +97,8 @@ class Plan:
         kinds = Precision(precision)
         request = Request(group, model, optimizer, settings, algorithm, seed, micro_batches, kinds)
         answers = STRATEGIES[settings.strategy](request)
-        accumulation = answers.accumulation or InWires(accumulate_batches, len(answers.workers))
+        workers = tuple(answers.workers or range(group.size))
+        accumulation = answers.accumulation or InWires(accumulate_batches, len(workers))
         return cls(
             group=group,
             mesh=mesh,
@@ -105,8 +107,8 @@ class Plan:
             accumulation=accumulation,
             gradient_sync=answers.gradient_sync,
             weight_sync=answers.weight_sync,
-            pace=answers.pace,
-            workers=answers.workers,
+            pace=answers.pace or Lockstep(group),
+            workers=workers,
             precision=kinds,
             bucket_bytes=bucket_bytes,
             verify_every=verify_every,

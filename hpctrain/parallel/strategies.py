@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from hpctrain.job.settings import Parallel
 from hpctrain.parallel.accumulation import Accumulation
 from hpctrain.parallel.background_ranks import BackgroundRanks
 from hpctrain.parallel.compressed_mean import CompressedMean, GroupRanks
+from hpctrain.parallel.gossip.build import build_gossip
 from hpctrain.parallel.gradient_sync.all_reduce import AllReduceGradients
 from hpctrain.parallel.gradient_sync.alone import OwnGradients
 from hpctrain.parallel.gradient_sync.central import CentralGradients
@@ -26,9 +27,13 @@ from hpctrain.parallel.gradient_sync.nodes_shared import NodesSharedGradients
 from hpctrain.parallel.gradient_sync.reduce_scatter import CompressedShards, ReduceScatterGradients
 from hpctrain.parallel.gradient_sync.reproducible import ReproducibleGradients
 from hpctrain.parallel.hogwild.weights import HogwildGradients, HogwildWeights
+from hpctrain.parallel.local_steps.anchor import Anchor, NesterovAnchor
+from hpctrain.parallel.local_steps.elastic import ElasticSteps
+from hpctrain.parallel.local_steps.overlapped import OverlappedSteps
+from hpctrain.parallel.local_steps.steps import LocalSteps
+from hpctrain.parallel.local_steps.sync_schedule import SyncSchedule
 from hpctrain.parallel.mean import PlainMean
 from hpctrain.parallel.pace.free import Free
-from hpctrain.parallel.pace.lockstep import Lockstep
 from hpctrain.parallel.pace.pace import Pace
 from hpctrain.parallel.parameter_server.asynchronous import PulledWeights, PushedGradients
 from hpctrain.parallel.parameter_server.pushes import Pushes
@@ -38,15 +43,9 @@ from hpctrain.parallel.partition import Everything, NodeSlices, Nothing, Partiti
 from hpctrain.parallel.precision import Precision
 from hpctrain.parallel.sharing import is_on_gpu, why_not_sharded, why_not_shared
 from hpctrain.parallel.weight_sync.all_gather import GatheredWeights
-from hpctrain.parallel.weight_sync.anchor import Anchor, NesterovAnchor
-from hpctrain.parallel.weight_sync.elastic_steps import ElasticSteps
 from hpctrain.parallel.weight_sync.from_root import WeightsFromRoot
-from hpctrain.parallel.weight_sync.gossip_build import build_gossip
-from hpctrain.parallel.weight_sync.local_steps import LocalSteps
 from hpctrain.parallel.weight_sync.node_shared import NodeSharedWeights
-from hpctrain.parallel.weight_sync.overlapped_steps import OverlappedSteps
 from hpctrain.parallel.weight_sync.replicated import ReplicatedWeights
-from hpctrain.parallel.weight_sync.sync_schedule import SyncSchedule
 from hpctrain.parallel.weight_sync.weight_sync import WeightSync
 
 
@@ -76,15 +75,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a strategy answers; see `Plan`. Without an accumulation gradients add up in the wires."""
+    """What a strategy answers; see `Plan`.
+
+    Where it says nothing else, all ranks step together and compute, and gradients add up in the wires.
+    """
 
     partition: Partition
     gradient_sync: GradientSync
     weight_sync: WeightSync
-    pace: Pace
-    workers: tuple[int, ...]
-    notes: tuple[str, ...] = ()
+    pace: Pace | None = None
+    workers: Sequence[int] = ()
     accumulation: Accumulation | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _all_reduce(request: Request) -> Answers:
@@ -102,13 +104,10 @@ def _all_reduce(request: Request) -> Answers:
             else CompressedGradients(group, settings, request.seed)
         )
         notes = [f"ranks do not share the memory of weights and gradients: {obstacle}"] if obstacle else []
-        return Answers(
-            Everything(), gradients, ReplicatedWeights(), Lockstep(group), tuple(range(group.size)), tuple(notes)
-        )
+        return Answers(Everything(), gradients, ReplicatedWeights(), notes=tuple(notes))
     slices = NodeSlices(group.local_rank, group.local_size, group.nodes.num_carriers)
     kind = NodeSharedGradients if group.num_nodes == 1 else NodesSharedGradients
-    weights = NodeSharedWeights(group, slices)
-    return Answers(slices, kind(group, slices), weights, Lockstep(group), tuple(range(group.size)))
+    return Answers(slices, kind(group, slices), NodeSharedWeights(group, slices))
 
 
 def _why_not_shared(request: Request) -> str:
@@ -122,27 +121,23 @@ def _sharded(request: Request) -> Answers:
     group, settings = request.group, request.settings
     if obstacle := why_not_sharded(request.model, request.optimizer, settings.shard):
         raise SettingsError(f"parallel.shard={settings.shard}: {obstacle}")
-    pace, workers = Lockstep(group), tuple(range(group.size))
+    shards = Shards(group.rank, group.size)
     if settings.compression != "none":
-        shards = Shards(group.rank, group.size)
-        compressed = CompressedShards(group, settings, request.seed)
-        return Answers(shards, compressed, GatheredWeights(group, shards), pace, workers)
+        return Answers(shards, CompressedShards(group, settings, request.seed), GatheredWeights(group, shards))
     if group.num_nodes == 1 and not _why_not_shared(request):
         slices = NodeSlices(group.local_rank, group.local_size, group.nodes.num_carriers)
         weights = NodeSharedWeights(group, slices)
         if settings.shard == "optimizer":
-            return Answers(slices, NodeSharedGradients(group, slices), weights, pace, workers)
-        return Answers(slices, GradientsInPassing(group, slices), weights, pace, workers)
-    shards = Shards(group.rank, group.size)
+            return Answers(slices, NodeSharedGradients(group, slices), weights)
+        return Answers(slices, GradientsInPassing(group, slices), weights)
     if settings.shard == "optimizer":
-        gradients = ReduceScatterGradients(group, shards)
-        return Answers(shards, gradients, GatheredWeights(group, shards), pace, workers)
+        return Answers(shards, ReduceScatterGradients(group, shards), GatheredWeights(group, shards))
     gathered: WeightSync = GatheredWeights(group, shards)
     if settings.shard == "parameters":
         from hpctrain.parallel.weight_sync.torch_on_demand import TorchWeightsOnDemand
 
         gathered = TorchWeightsOnDemand(group, shards)
-    return Answers(shards, GradientsInPassing(group, shards), gathered, pace, workers)
+    return Answers(shards, GradientsInPassing(group, shards), gathered)
 
 
 def _reproducible(request: Request) -> Answers:
@@ -152,28 +147,17 @@ def _reproducible(request: Request) -> Answers:
     notes = [f"nothing to compute for {named(idle)}: training.micro_batches is {micro_batches}"] if idle else []
     if is_on_gpu(request.model):
         notes.append("kernels on a GPU may add up in any order: the same bits at any world size are for CPUs alone")
-    return Answers(
-        Everything(),
-        gradients,
-        ReplicatedWeights(),
-        Lockstep(group),
-        tuple(range(group.size)),
-        tuple(notes),
-        accumulation=gradients,
-    )
+    return Answers(Everything(), gradients, ReplicatedWeights(), accumulation=gradients, notes=tuple(notes))
 
 
 def _central(request: Request) -> Answers:
     group, settings = request.group, request.settings
-    return Answers(
-        RootOwns(group.rank),
+    gradients = (
         CentralGradients(group)
         if settings.compression == "none"
-        else CompressedCentralGradients(group, settings, request.seed),
-        WeightsFromRoot(group),
-        Lockstep(group),
-        tuple(range(group.size)),
+        else CompressedCentralGradients(group, settings, request.seed)
     )
+    return Answers(RootOwns(group.rank), gradients, WeightsFromRoot(group))
 
 
 def _local_sgd(request: Request) -> Answers:
@@ -191,13 +175,8 @@ def _local_steps(request: Request, make_anchor: Callable[[Any], Anchor]) -> Answ
     mean = PlainMean(ranks) if settings.compression == "none" else CompressedMean(ranks, settings, request.seed)
     schedule = SyncSchedule(settings.sync_every, settings.sync_growth, settings.fragments)
     kind = ElasticSteps if settings.elasticity else OverlappedSteps if settings.overlap else LocalSteps
-    return Answers(
-        Everything(),
-        OwnGradients(group, f"{settings.strategy} (averages every {settings.sync_every} steps)"),
-        kind(group, schedule, mean, make_anchor),
-        Lockstep(group),
-        tuple(range(group.size)),
-    )
+    gradients = OwnGradients(group, f"{settings.strategy} (averages every {settings.sync_every} steps)")
+    return Answers(Everything(), gradients, kind(group, schedule, mean, make_anchor))
 
 
 def _parameter_server(request: Request) -> Answers:
@@ -207,9 +186,7 @@ def _parameter_server(request: Request) -> Answers:
     of_job = request.model, request.optimizer
     if settings.consistency == "synchronous":
         gradients = GradientsToServers(group, servers, pushes)
-        return Answers(
-            Nothing(), gradients, WeightsFromServers(group, servers, *of_job), Lockstep(group), servers.workers
-        )
+        return Answers(Nothing(), gradients, WeightsFromServers(group, servers, *of_job), workers=servers.workers)
     bound = settings.max_staleness if settings.consistency == "bounded" else math.inf
     pace = Free(group, is_ready=lambda step: weights.is_ready(step))
     weights = PulledWeights(group, servers, pushes, *of_job, bound, pace.look)
@@ -220,13 +197,11 @@ def _hogwild(request: Request) -> Answers:
     group, locking = request.group, request.settings.locking
     weights = HogwildWeights(group, locking)
     gradients = HogwildGradients(group, weights, locking)
-    return Answers(Everything(), gradients, weights, Free(group), tuple(range(group.size)))
+    return Answers(Everything(), gradients, weights, Free(group))
 
 
 def _gossip(request: Request) -> Answers:
-    group = request.group
-    gradients, weights = build_gossip(group, request.settings, request.seed)
-    return Answers(Everything(), gradients, weights, Lockstep(group), tuple(range(group.size)))
+    return Answers(Everything(), *build_gossip(request.group, request.settings, request.seed))
 
 
 STRATEGIES: Mapping[str, Callable[[Request], Answers]] = {

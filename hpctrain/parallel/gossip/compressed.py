@@ -28,10 +28,10 @@ from hpctrain.compress.build import build_compressor
 from hpctrain.compress.compressor import Compressor
 from hpctrain.compress.power_sgd import matrices_in
 from hpctrain.job.settings import Parallel
+from hpctrain.parallel.gossip.d_psgd import GossipWeights
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.sums import Heard, add_differences
 from hpctrain.parallel.trainable import Bucket, Places
-from hpctrain.parallel.weight_sync.gossip import GossipWeights
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_sums import Heard, add_differences
 
 
 @dataclass(frozen=True)

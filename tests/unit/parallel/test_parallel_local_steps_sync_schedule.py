@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpctrain.parallel.weight_sync.sync_schedule import SyncSchedule
+from hpctrain.parallel.local_steps.sync_schedule import SyncSchedule
 
 
 def averages(schedule: SyncSchedule, steps: int) -> list[tuple[int, int]]:

@@ -21,10 +21,10 @@ import numpy as np
 
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
+from hpctrain.parallel.gossip.d_psgd import GossipWeights
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.sums import weigh
 from hpctrain.parallel.trainable import Bucket
-from hpctrain.parallel.weight_sync.gossip import GossipWeights
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_sums import weigh
 
 
 class PushSumWeights(GossipWeights):

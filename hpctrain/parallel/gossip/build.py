@@ -7,14 +7,14 @@ from hpctrain.comm.patient import PatientCommunicator
 from hpctrain.job.settings import Parallel
 from hpctrain.layout.mixing import Mixing
 from hpctrain.layout.mixing_matrix import Stochastic
+from hpctrain.parallel.gossip.compressed import CompressedGossipWeights
+from hpctrain.parallel.gossip.d_psgd import GossipWeights
+from hpctrain.parallel.gossip.gradient_tracking import TrackedGradients, TrackingGossipWeights
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.overlapped import OverlappedGossipWeights
+from hpctrain.parallel.gossip.push_sum import PushSumWeights
 from hpctrain.parallel.gradient_sync.alone import OwnGradients
 from hpctrain.parallel.gradient_sync.gradient_sync import GradientSync
-from hpctrain.parallel.weight_sync.gossip import GossipWeights
-from hpctrain.parallel.weight_sync.gossip_compressed import CompressedGossipWeights
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_overlapped import OverlappedGossipWeights
-from hpctrain.parallel.weight_sync.gossip_push_sum import PushSumWeights
-from hpctrain.parallel.weight_sync.gossip_tracking import TrackedGradients, TrackingGossipWeights
 
 
 def build_gossip(group: Group, settings: Parallel, seed: int) -> tuple[GradientSync, GossipWeights]:

@@ -11,8 +11,8 @@ import pytest
 from hpctrain.comm.communicator import Communicator
 from hpctrain.layout.graphs import PERIODIC
 from hpctrain.layout.mixing import Mixing
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_sums import add_differences
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.sums import add_differences
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "collectives"))
 from threads_world import run

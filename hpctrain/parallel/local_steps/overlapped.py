@@ -24,11 +24,11 @@ import numpy as np
 
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
+from hpctrain.parallel.local_steps.anchor import Anchor
+from hpctrain.parallel.local_steps.steps import LocalSteps, Piece, on_host
+from hpctrain.parallel.local_steps.sync_schedule import SyncSchedule
 from hpctrain.parallel.mean import Mean
 from hpctrain.parallel.trainable import Bucket
-from hpctrain.parallel.weight_sync.anchor import Anchor
-from hpctrain.parallel.weight_sync.local_steps import LocalSteps, Piece, on_host
-from hpctrain.parallel.weight_sync.sync_schedule import SyncSchedule
 
 
 @dataclass(frozen=True)

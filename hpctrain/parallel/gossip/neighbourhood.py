@@ -9,7 +9,7 @@ import numpy as np
 
 from hpctrain.comm.communicator import Communicator
 from hpctrain.layout.mixing import Mixing, Neighbours
-from hpctrain.parallel.weight_sync.gossip_sums import Heard
+from hpctrain.parallel.gossip.sums import Heard
 
 
 class Neighbourhood:

@@ -8,8 +8,8 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpctrain.parallel.local_steps.fragments import Part, cut_fragments
 from hpctrain.parallel.trainable import Places
-from hpctrain.parallel.weight_sync.fragments import Part, cut_fragments
 
 SHAPES = st.lists(st.lists(st.integers(0, 9), max_size=3).map(tuple), min_size=1, max_size=12)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpctrain.parallel.weight_sync.anchor import Anchor, NesterovAnchor
+from hpctrain.parallel.local_steps.anchor import Anchor, NesterovAnchor
 
 
 @pytest.mark.parametrize("like", [np.array, torch.tensor], ids=["numpy", "torch"])

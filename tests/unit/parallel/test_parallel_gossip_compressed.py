@@ -8,7 +8,7 @@ import pytest
 from hpctrain.compress.build import build_compressor
 from hpctrain.job.settings import Parallel
 from hpctrain.layout.mixing import Mixing
-from hpctrain.parallel.weight_sync.gossip_compressed import mixing_rate
+from hpctrain.parallel.gossip.compressed import mixing_rate
 
 PLACES = [(0, (16, 24)), (384, (16,))]
 LENGTH = 400

@@ -8,7 +8,7 @@ shrinks by W's second eigenvalue in each round.
 Bytes sent per rank and step: the weights, to each neighbour. The messages of one bucket are under way at a time.
 
 Lian et al. 2017, "Can decentralized algorithms outperform centralized algorithms? A case study for decentralized
-parallel stochastic gradient descent"; their algorithm 1 mixes first (see `gossip_overlapped.py`), here the step comes
+parallel stochastic gradient descent"; their algorithm 1 mixes first (see `overlapped.py`), here the step comes
 first, so that what ranks have just learnt is mixed too.
 """
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.sums import add_differences
 from hpctrain.parallel.load_arrays import load_arrays
 from hpctrain.parallel.trainable import Bucket
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_sums import add_differences
 from hpctrain.parallel.weight_sync.replicas import Replicas
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from hpctrain.arrays.library import host_buffer, library_of
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
+from hpctrain.parallel.gossip.d_psgd import GossipWeights
+from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
+from hpctrain.parallel.gossip.sums import add_differences
 from hpctrain.parallel.load_arrays import load_arrays
 from hpctrain.parallel.memory import PrivateWires
 from hpctrain.parallel.trainable import Places
-from hpctrain.parallel.weight_sync.gossip import GossipWeights
-from hpctrain.parallel.weight_sync.gossip_neighbourhood import Neighbourhood
-from hpctrain.parallel.weight_sync.gossip_sums import add_differences
 
 
 class TrackedGradients(PrivateWires):

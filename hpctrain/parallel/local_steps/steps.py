@@ -21,12 +21,12 @@ import numpy as np
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
 from hpctrain.parallel.load_arrays import load_arrays
+from hpctrain.parallel.local_steps.anchor import Anchor
+from hpctrain.parallel.local_steps.fragments import cut_fragments
+from hpctrain.parallel.local_steps.sync_schedule import SyncSchedule
 from hpctrain.parallel.mean import Mean
 from hpctrain.parallel.trainable import Bucket, Places
-from hpctrain.parallel.weight_sync.anchor import Anchor
-from hpctrain.parallel.weight_sync.fragments import cut_fragments
 from hpctrain.parallel.weight_sync.replicas import Replicas
-from hpctrain.parallel.weight_sync.sync_schedule import SyncSchedule
 
 
 @dataclass(frozen=True)

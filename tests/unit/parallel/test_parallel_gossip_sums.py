@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpctrain.collectives.slices import BLOCK_BYTES
-from hpctrain.parallel.weight_sync.gossip_sums import Heard, add_differences, weigh
+from hpctrain.parallel.gossip.sums import Heard, add_differences, weigh
 
 LENGTHS = st.sampled_from([0, 1, 7, BLOCK_BYTES // 8 - 1, BLOCK_BYTES // 8, BLOCK_BYTES // 8 + 1, BLOCK_BYTES // 2 + 3])
 DTYPES = st.sampled_from(["float32", "float64"])

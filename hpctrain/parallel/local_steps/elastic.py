@@ -11,7 +11,7 @@ Zhang, Choromanska and LeCun 2015, "Deep learning with elastic averaging SGD".
 
 from __future__ import annotations
 
-from hpctrain.parallel.weight_sync.local_steps import LocalSteps, Piece
+from hpctrain.parallel.local_steps.steps import LocalSteps, Piece
 
 
 class ElasticSteps(LocalSteps):

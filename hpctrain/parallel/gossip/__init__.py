@@ -1,0 +1,1 @@
+"""Gossip: each rank steps alone, and mixes its weights with those of its neighbours."""
