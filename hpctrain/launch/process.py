@@ -26,6 +26,17 @@ def keep_freed_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def give_back_freed_memory() -> None:
+    """Return to the system what is free now: much was used once, and will not be again.
+
+    Does nothing where the C library is not glibc.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return
+
+
 def leave(code: int) -> NoReturn:
     """End the process with an exit code, in order but at once. All ranks.
 

@@ -13,6 +13,7 @@ import numpy as np
 from hpctrain.arrays.library import library_of
 from hpctrain.comm.operation import Op
 from hpctrain.errors import ModelError, SettingsError
+from hpctrain.parallel.partition import Nothing
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.trainable import Trainable
 from hpctrain.parallel.verify import Verification
@@ -173,6 +174,11 @@ class Distribution:
             yield
             for array, values in zip(statistics, own, strict=True):
                 library_of(array).from_host(values.reshape(-1), array)
+
+    @property
+    def optimizer_updates(self) -> bool:
+        """Whether the optimizers of ranks update the weights; else those of servers do."""
+        return not isinstance(self.plan.partition, Nothing)
 
     def own_state(self) -> dict[str, np.ndarray]:
         """What this rank alone keeps of the strategy from step to step, by name, for a checkpoint. Copies nothing."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from hpctrain.errors import CommunicationError, ModelError
+from hpctrain.launch.process import give_back_freed_memory
 from hpctrain.parallel.weight_sync.weight_sync import WeightSync
 
 PIECE = 2**17
@@ -200,6 +201,8 @@ class OwnedStep:
             self._show(index, name, everywhere[index, name])
             for piece in self._pieces[index]:
                 self._keep(index, name, piece, self._piece_state[piece.weights][name])
+        if everywhere:
+            give_back_freed_memory()  # where the optimizer had made it first: as much again
 
     def _take_over(self) -> None:
         """Have the pieces go on with the state that the optimizer shows. All ranks that share memory."""

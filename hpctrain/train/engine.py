@@ -74,7 +74,10 @@ class Engine(Protocol):
         """Everything to go on from, for a checkpoint: "model" and "optimizer", arrays by name. Copies nothing."""
 
     def load(self, shards: Mapping[str, Arrays]) -> None:
-        """Go on from `shards`; raises CheckpointError where they are of another model or optimizer."""
+        """Go on from `shards`; without "optimizer" that one begins anew.
+
+        Raises CheckpointError where they are of another model or optimizer.
+        """
 
 
 def check_arrays(what: str, found: Arrays, expected: Mapping[str, tuple[tuple[int, ...], str]]) -> list[str]:

@@ -89,10 +89,10 @@ class NnEngine:
             raise CheckpointError("the checkpoint is of another model: " + "; ".join(problems[:5]))
         for name, parameter in parameters.items():
             parameter.value[...] = self._xp.asarray(shards["model"][name])
-        state = shards["optimizer"]
-        self.optimizer.load_state_dict(
-            {key: state[key] if key == "step" else self._xp.asarray(state[key]) for key in state}
-        )
+        if state := shards.get("optimizer"):
+            self.optimizer.load_state_dict(
+                {key: state[key] if key == "step" else self._xp.asarray(state[key]) for key in state}
+            )
 
 
 def _to_numpy(value: Any) -> np.ndarray:

@@ -135,7 +135,7 @@ class TorchEngine:
             tensor.copy_(_from_numpy(shards["model"][name], tensor.dtype))
         parameters = dict(self.model.named_parameters())
         groups = {parameter: group for group in self.optimizer.param_groups for parameter in group["params"]}
-        for name, array in shards["optimizer"].items():
+        for name, array in shards.get("optimizer", {}).items():
             parameter_name, _, key = name.rpartition("/")
             if parameter_name not in parameters:
                 raise CheckpointError(

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from hpctrain.comm.flight_log import read
 from hpctrain.launch.run_dir import RunDir
@@ -21,6 +23,7 @@ JOB = (
     "run.log_every=1",
     "training.evaluate_every=0",
 )
+STEADY = ("schedule.name=constant", "schedule.warmup_steps=0")
 SERVERS = ("parallel.strategy=parameter_server", "parallel.dedicated_servers=true")
 
 
@@ -89,3 +92,19 @@ def test_a_bounded_run_stops_when_it_is_asked_and_goes_on(start: Callable, launc
     assert (summary["status"], summary["steps"]) == ("completed", more)
     assert summary["staleness"]["max"] <= 1
     assert sum(summary["staleness"]["histogram"]) == 30 * 2
+
+
+def test_who_goes_on_without_the_servers_begins_with_a_new_optimizer(launch: Callable, tmp_path: Path) -> None:
+    """Adam's first step is the learning rate at most, and three times that with step counts of other moments."""
+
+    def weights(steps: int, *settings: str) -> np.ndarray:
+        command = ("python", "-m", "hpctrain.train", f"run.dir={tmp_path}", f"training.max_steps={steps}")
+        small = ("model.engine=numpy", "model.kind=mlp", "training.evaluate_every=0", "optimizer.lr=0.001", *STEADY)
+        done = launch(*command, *small, *settings, ranks=2)
+        assert done.returncode == 0, done.stderr
+        arrays = load_file(tmp_path / "checkpoints" / f"step-{steps:08d}" / "model.safetensors")
+        return np.concatenate([arrays[name].reshape(-1) for name in sorted(arrays)])
+
+    before = weights(30, "parallel.strategy=parameter_server")
+    after = weights(31, "run.resume=auto")
+    assert 0.0009 < np.abs(after - before).max() < 0.0011
