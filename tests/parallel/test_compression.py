@@ -16,6 +16,7 @@ from hpctrain.layout.blocks import block
 pytestmark = pytest.mark.many_cases
 
 LOSSY = ["fp16", "bf16", "int8", "sign", "top_k", "random_k", "powersgd"]
+BY_ALL_REDUCE = ["random_k", "powersgd"]  # which on one node sends nothing; with rings see tests/unit/compress
 NEARLY_LOSSLESS = {"fp16": 1e-3, "bf16": 1e-2, "int8": 2e-2}  # and what one step may differ by, relative
 SHAPES = ((64, 32), (64,), (10, 64), (10,))  # of the model below; the last three share a bucket
 
@@ -63,7 +64,7 @@ def test_a_step_is_nearly_that_without_compression(group: Group, name: str, stra
     assert np.linalg.norm(found - exact) <= NEARLY_LOSSLESS[name] * np.linalg.norm(exact - before)
 
 
-@pytest.mark.parametrize("name", LOSSY)
+@pytest.mark.parametrize("name", [name for name in LOSSY if name not in BY_ALL_REDUCE])
 def test_the_bytes_on_the_wire_are_those_of_the_formula(group: Group, name: str) -> None:
     """What one more step sends: gradients, and the notes, which are the same with and without compression."""
 
