@@ -106,4 +106,4 @@ def test_the_commands(launch: Launch, python: dict[str, str]) -> None:
     assert launch(sys.executable, "-m", "hpctrain", "--version", env=python).stdout.startswith("hpctrain ")
     done = launch(sys.executable, "-m", "hpctrain", "docter", env=python)
     assert done.returncode == 2
-    assert 'there is no command "docter" (did you mean doctor?); commands: train, local, doctor' in done.stderr
+    assert 'there is no command "docter" (did you mean doctor?); commands: train, submit, local, doctor' in done.stderr
