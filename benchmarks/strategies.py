@@ -39,7 +39,7 @@ EXACT, APPROXIMATE = "exact", "approximate"
 # What a user would write, and whether it is exact. Rates are those of the job: nobody tuned them for one of these.
 CONTENDERS: Mapping[str, tuple[str, Sequence[str]]] = {
     "all_reduce": (EXACT, []),
-    "all_reduce, replicated": (EXACT, ["parallel.gradient_sync=replicated"]),
+    "all_reduce replicated": (EXACT, ["parallel.gradient_sync=replicated"]),
     "shard=optimizer": (EXACT, ["parallel.shard=optimizer"]),
     "shard=gradients": (EXACT, ["parallel.shard=gradients"]),
     "shard=parameters": (EXACT, ["parallel.shard=parameters"]),
@@ -49,8 +49,8 @@ CONTENDERS: Mapping[str, tuple[str, Sequence[str]]] = {
     "… bounded": (APPROXIMATE, [SERVER, "parallel.consistency=bounded"]),
     "… asynchronous": (APPROXIMATE, [SERVER, "parallel.consistency=asynchronous"]),
     "hogwild": (APPROXIMATE, ["parallel.strategy=hogwild"]),
-    "gossip, ring": (APPROXIMATE, ["parallel.strategy=gossip"]),
-    "gossip, one_peer_exponential": (
+    "gossip ring": (APPROXIMATE, ["parallel.strategy=gossip"]),
+    "gossip one_peer_exponential": (
         APPROXIMATE,
         ["parallel.strategy=gossip", "parallel.topology=one_peer_exponential"],
     ),
