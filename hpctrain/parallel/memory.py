@@ -50,6 +50,21 @@ class PrivateWires(Stateless):
         return dict(enumerate(self._group.comm.gather_objects(value)))
 
 
+class PrivateWeights:
+    """What every `WeightSync` does whose weights lie in memory of this rank alone."""
+
+    def allocate(self, like: Any, length: int) -> Any:
+        """Private memory."""
+        return private(like, length)
+
+    def gather(self, value: T) -> list[T]:
+        """This rank alone."""
+        return [value]
+
+    def before_step(self) -> None:
+        """Nobody else reads them."""
+
+
 class NodeMemory:
     """Arrays that all ranks of a node read and write. Every method: all ranks of the node, in the same order."""
 

@@ -115,15 +115,9 @@ def _load(request: Request) -> Job | HpctrainError:
 def _close(session: Session, error: BaseException) -> None:
     """Leave the terminal as it was, and say in the run directory that the run failed."""
     from hpctrain.launch.run_dir import write_json
+    from hpctrain.train.run import failure
 
-    group = session.world.group
-    summary = {
-        "status": "failed",
-        "error": f"rank {group.rank}: {type(error).__name__}: {error}",
-        "world_size": group.size,
-        "num_nodes": group.num_nodes,
-        "strategy": session.job.parallel.strategy,
-    }
+    summary = failure(session, error)
     try:
         if session.run_dir is not None and (session.started or not session.run_dir.summary.exists()):
             write_json(session.run_dir.summary, summary)

@@ -35,6 +35,7 @@ LAUNCH_ENVIRONMENT = {
 }
 
 
+CLUSTER_SECONDS = 120.0  # for a Slurm to come up or down, on a very busy machine
 LAUNCHER_FAILED = "The PMIx server's listener thread failed to start"
 
 
@@ -187,3 +188,15 @@ def _session_members(session: int) -> list[int]:
         if int(its_session) == session and state not in "ZX":
             members.append(int(file.parent.name))
     return members
+
+
+@pytest.fixture(scope="module")
+def cluster(slurm: None, repository: Path) -> Iterator[dict[str, str]]:
+    """The environment in which Slurm's commands find the throw-away cluster."""
+    scripts = repository / "slurm" / "test_cluster"
+    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short: it holds sockets
+        try:
+            subprocess.run([scripts / "up.sh", folder], check=True, timeout=CLUSTER_SECONDS)
+            yield {"SLURM_CONF": f"{folder}/slurm.conf"}
+        finally:
+            subprocess.run([scripts / "down.sh", folder], check=True, timeout=CLUSTER_SECONDS)

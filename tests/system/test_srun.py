@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +19,6 @@ JOB = ("model.engine=numpy", "training.dtype=float64", "run.log_every=1")
 SHORT = (*JOB, "training.max_steps=6")
 OPEN_MPI_VENV = Path(sys.prefix)
 SECONDS = 120.0  # for one launch on a very busy machine; a quiet one needs two or three
-
-
-@pytest.fixture(scope="module")
-def cluster(slurm: None, repository: Path) -> Iterator[dict[str, str]]:
-    """The environment in which Slurm's commands find the throw-away cluster."""
-    scripts = repository / "slurm" / "test_cluster"
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short: it holds sockets
-        try:
-            subprocess.run([scripts / "up.sh", folder], check=True, timeout=SECONDS)
-            yield {"SLURM_CONF": f"{folder}/slurm.conf"}
-        finally:
-            subprocess.run([scripts / "down.sh", folder], check=True, timeout=SECONDS)
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,18 +18,6 @@ SECONDS = 120.0  # for one job on a very busy machine; a quiet one needs five
 TWO_RANKS = ("--ranks-per-node", "2", "--time", "10")
 STEPS = 100  # some seconds: the request to stop comes in between
 TRAINING = ("model.engine=numpy", "run.log_every=1", "training.evaluate_every=0", f"training.max_steps={STEPS}")
-
-
-@pytest.fixture(scope="module")
-def cluster(slurm: None, repository: Path) -> Iterator[dict[str, str]]:
-    """The environment in which Slurm's commands find the throw-away cluster."""
-    scripts = repository / "slurm" / "test_cluster"
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short: it holds sockets
-        try:
-            subprocess.run([scripts / "up.sh", folder], check=True, timeout=SECONDS)
-            yield {"SLURM_CONF": f"{folder}/slurm.conf"}
-        finally:
-            subprocess.run([scripts / "down.sh", folder], check=True, timeout=SECONDS)
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from hpctrain.collectives.group import Group
 from hpctrain.parallel.gradient_sync.alone import OwnGradients
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights
 from hpctrain.parallel.parameter_server.held import Held
 from hpctrain.parallel.parameter_server.part_optimizer import part_optimizer
 from hpctrain.parallel.parameter_server.pushes import Pushes
@@ -36,10 +36,8 @@ from hpctrain.parallel.staleness import histogram
 from hpctrain.parallel.trainable import Bucket
 from hpctrain.parallel.weight_sync.one_model import OneModel
 
-T = TypeVar("T")
 
-
-class PulledWeights(OneModel):
+class PulledWeights(PrivateWeights, OneModel):
     """Implements `WeightSync`: after its step a worker pushes its gradient and pulls what there is.
 
     Ranks that meet end a round: all that was pushed is applied by then, and all have the newest weights.
@@ -67,14 +65,6 @@ class PulledWeights(OneModel):
         self._worker: Worker | None = None
         self._in_round = False
         self._steps_before = 0  # this round
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
 
     def attach(self, buckets: Sequence[Bucket]) -> None:
         """Make the server and the worker of this rank, where it is one."""
@@ -110,9 +100,6 @@ class PulledWeights(OneModel):
             return True
         self._server.check()
         return self._steps_before + self._server.farthest >= step
-
-    def before_step(self) -> None:
-        """Nobody else reads them."""
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Push and pull."""

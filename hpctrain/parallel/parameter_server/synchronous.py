@@ -12,14 +12,14 @@ broadcast of n / S away from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.memory import PrivateWires, private
+from hpctrain.parallel.memory import PrivateWeights, PrivateWires
 from hpctrain.parallel.parameter_server.held import Held
 from hpctrain.parallel.parameter_server.keys import joined, num_elements, spread
 from hpctrain.parallel.parameter_server.part_optimizer import part_optimizer
@@ -27,8 +27,6 @@ from hpctrain.parallel.parameter_server.pushes import Pushes
 from hpctrain.parallel.parameter_server.servers import Servers, tell_all
 from hpctrain.parallel.trainable import Bucket, Places
 from hpctrain.parallel.weight_sync.one_model import OneModel
-
-T = TypeVar("T")
 
 
 class GradientsToServers(PrivateWires):
@@ -104,7 +102,7 @@ class GradientsToServers(PrivateWires):
         self._pushes.load_state(state)
 
 
-class WeightsFromServers(OneModel):
+class WeightsFromServers(PrivateWeights, OneModel):
     """Implements `WeightSync`: servers update their parts, and broadcast them."""
 
     def __init__(self, group: Group, servers: Servers, model: Any, optimizer: Any) -> None:
@@ -112,14 +110,6 @@ class WeightsFromServers(OneModel):
         self._group = group
         self._servers = servers
         self._of_job = model, optimizer
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
 
     def attach(self, buckets: Sequence[Bucket]) -> None:
         """Each server makes its optimizer; ranks that do not serve have one of nothing."""

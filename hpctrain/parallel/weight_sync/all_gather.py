@@ -6,36 +6,22 @@ Bytes sent per rank and step: (p-1)/p of the weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 from hpctrain.arrays.library import bits_of, host_buffer
 from hpctrain.collectives.all_gather import all_gather
 from hpctrain.collectives.group import Group
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights
 from hpctrain.parallel.partition import SharedOut
 from hpctrain.parallel.trainable import Bucket
 from hpctrain.parallel.weight_sync.one_model import OneModel
 
-T = TypeVar("T")
 
-
-class GatheredWeights(OneModel):
+class GatheredWeights(PrivateWeights, OneModel):
     """Implements `WeightSync`: one all-gather a bucket, after the step."""
 
     def __init__(self, group: Group, shards: SharedOut) -> None:
         self._group = group
         self._shards = shards
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
-
-    def before_step(self) -> None:
-        """Nobody else reads them."""
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Numbers of 16 bits travel as they are."""

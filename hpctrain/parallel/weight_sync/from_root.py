@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 from hpctrain.collectives.group import Group
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights
 from hpctrain.parallel.trainable import Bucket
 from hpctrain.parallel.weight_sync.one_model import OneModel
 
-T = TypeVar("T")
 
-
-class WeightsFromRoot(OneModel):
+class WeightsFromRoot(PrivateWeights, OneModel):
     """Implements `WeightSync`: one broadcast a bucket."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
-
-    def before_step(self) -> None:
-        """Nobody else reads them."""
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Every rank's weights become those of rank 0."""

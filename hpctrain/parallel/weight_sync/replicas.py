@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 import numpy as np
 
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights, private
 from hpctrain.parallel.stateless import Stateless
 from hpctrain.parallel.trainable import Bucket
 
-T = TypeVar("T")
 
-
-class Replicas(Stateless):
+class Replicas(PrivateWeights, Stateless):
     """A replica of the model on each rank."""
 
     has_replicas = True
@@ -27,17 +24,6 @@ class Replicas(Stateless):
     def __init__(self, group: Group) -> None:
         self._group = group
         self._distance = 0.0
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
-
-    def before_step(self) -> None:
-        """Nobody else reads them."""
 
     @contextmanager
     def consensus(self, buckets: Sequence[Bucket]) -> Iterator[None]:
