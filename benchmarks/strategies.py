@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,57 +24,44 @@ from typing import Any
 
 from harness.arguments import parser, positive, some_of
 from harness.hosts import RATES, Hosts, hosts
-from harness.launch import finish, start
 from harness.machine import describe_machine
 from harness.measure import in_turns
 from harness.namespaces import enter_namespaces
 from harness.page import aligned, digits, page
-from strategies_plot import Curve, draw
-
-LONGEST_SECONDS = 1800.0  # of one launch
+from strategies_plot import draw
+from strategies_run import Run, train
 
 SERVER = "parallel.strategy=parameter_server"
-EXACT, APPROXIMATE = "exact", "approximate"
-# What a user would write, and whether it is exact. Rates are those of the job: nobody tuned them for one of these.
-CONTENDERS: Mapping[str, tuple[str, Sequence[str]]] = {
-    "all_reduce": (EXACT, []),
-    "all_reduce replicated": (EXACT, ["parallel.gradient_sync=replicated"]),
-    "shard=optimizer": (EXACT, ["parallel.shard=optimizer"]),
-    "shard=gradients": (EXACT, ["parallel.shard=gradients"]),
-    "shard=parameters": (EXACT, ["parallel.shard=parameters"]),
-    "reproducible": (EXACT, ["training.reproducible=true"]),
-    "central": (EXACT, ["parallel.strategy=central"]),
-    "parameter_server": (EXACT, [SERVER]),
-    "… bounded": (APPROXIMATE, [SERVER, "parallel.consistency=bounded"]),
-    "… asynchronous": (APPROXIMATE, [SERVER, "parallel.consistency=asynchronous"]),
-    "hogwild": (APPROXIMATE, ["parallel.strategy=hogwild"]),
-    "gossip ring": (APPROXIMATE, ["parallel.strategy=gossip"]),
-    "gossip one_peer_exponential": (
-        APPROXIMATE,
-        ["parallel.strategy=gossip", "parallel.topology=one_peer_exponential"],
-    ),
-    "local_sgd": (APPROXIMATE, ["parallel.strategy=local_sgd"]),
-    "diloco": (APPROXIMATE, ["parallel.strategy=diloco"]),
-    **{
-        f"compression={name}": (APPROXIMATE, [f"parallel.compression={name}"])
+GOSSIP = "parallel.strategy=gossip"
+# What a user would write. Rates are those of the job: nobody tuned them for one of these.
+GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "exact": {
+        "all_reduce": [],
+        "all_reduce replicated": ["parallel.gradient_sync=replicated"],
+        "shard=optimizer": ["parallel.shard=optimizer"],
+        "shard=gradients": ["parallel.shard=gradients"],
+        "shard=parameters": ["parallel.shard=parameters"],
+        "reproducible": ["training.reproducible=true"],
+        "central": ["parallel.strategy=central"],
+        "parameter_server": [SERVER],
+    },
+    "nobody waits": {
+        "parameter_server bounded": [SERVER, "parallel.consistency=bounded"],
+        "parameter_server asynchronous": [SERVER, "parallel.consistency=asynchronous"],
+        "hogwild": ["parallel.strategy=hogwild"],
+    },
+    "ranks with weights of their own": {
+        "gossip ring": [GOSSIP],
+        "gossip one_peer_exponential": [GOSSIP, "parallel.topology=one_peer_exponential"],
+        "local_sgd": ["parallel.strategy=local_sgd"],
+        "diloco": ["parallel.strategy=diloco"],
+    },
+    "compressed gradients": {
+        f"compression={name}": [f"parallel.compression={name}"]
         for name in ("fp16", "bf16", "int8", "sign", "top_k", "random_k", "powersgd")
     },
 }
-
-
-@dataclass(frozen=True)
-class Run:
-    """One launch of one contender, as its run directory tells it; see `read_run`."""
-
-    contender: str
-    seed: int
-    step_seconds: float
-    bytes_sent: int
-    peak_bytes: int
-    final: Mapping[str, float]
-    staleness: float | None
-    consensus_distance: float | None
-    curve: Curve
+CONTENDERS = {name: settings for group in GROUPS.values() for name, settings in group.items()}
 
 
 def main() -> None:
@@ -101,7 +87,8 @@ def main() -> None:
         *(_line(name, [run for run in runs if run.contender == name], asked.target) for name in asked.contenders),
     ]
     print(aligned(table))
-    draw([run.curve for run in runs if run.seed == 0], raw.with_suffix(".png"), asked.target)
+    curves = {run.contender: run.curve for run in runs if run.seed == 0}
+    draw([[name for name in group if name in curves] for group in GROUPS.values()], curves, raw, asked.target)
     words = f"{(__doc__ or '').strip()}\n\n![loss against time and bytes]({stem}.png)"
     environment = {
         "job": f"{asked.job}, {asked.ranks} ranks{f', links of {asked.link}' if asked.link else ''}",
@@ -127,53 +114,7 @@ def _arguments() -> argparse.Namespace:
 
 def _runs(asked: argparse.Namespace, cluster: Hosts | None) -> Iterator[Run]:
     for seed, name in in_turns(asked.contenders, asked.repeats):
-        _, settings = CONTENDERS[name]
-        with tempfile.TemporaryDirectory() as folder:
-            command = [
-                *("-m", "hpctrain.train", asked.job, f"run.dir={folder}", f"run.seed={seed}", "run.log_every=1"),
-                *("run.progress=none", *asked.set, *settings),
-            ]
-            _launch(command, asked.ranks, cluster)
-            yield read_run(name, seed, Path(folder))
-
-
-def _launch(command: Sequence[str], ranks: int, cluster: Hosts | None) -> None:
-    if cluster is None:
-        finish(start(command, ranks), LONGEST_SECONDS)
-    else:
-        cluster.launch(command, ranks // 4, LONGEST_SECONDS)
-
-
-def read_run(contender: str, seed: int, folder: Path) -> Run:
-    """What the run directory `folder` says of a run that logged every step."""
-    summary = json.loads((folder / "summary.json").read_text())
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    curve = Curve(contender, [], [], [], [])
-    seconds, sent = 0.0, 0
-    distance = None
-    for line in lines:
-        if "seconds" in line:
-            seconds += sum(line["seconds"].values())
-            sent = line["bytes_sent"]
-        elif line["test_loss"] is not None:
-            distance = line.get("consensus_distance", distance)
-            for values, value in zip(
-                (curve.steps, curve.seconds, curve.sent, curve.losses),
-                (line["step"], seconds, sent, line["test_loss"]),
-                strict=True,
-            ):
-                values.append(value)
-    return Run(
-        contender=contender,
-        seed=seed,
-        step_seconds=summary["step_seconds"]["median"],
-        bytes_sent=summary["bytes_sent"][0],
-        peak_bytes=max(summary["peak_rss_bytes"]),
-        final=summary["final"],
-        staleness=summary.get("staleness", {}).get("mean"),
-        consensus_distance=distance,
-        curve=curve,
-    )
+        yield train(name, asked.job, [*asked.set, *CONTENDERS[name]], asked.ranks, seed, cluster)
 
 
 _HEADER = (
@@ -199,7 +140,7 @@ def _line(name: str, runs: Sequence[Run], target: float) -> list[str]:
     middle = partial(_middle, runs)
     return [
         name,
-        CONTENDERS[name][0],
+        "exact" if name in GROUPS["exact"] else "approximate",
         *(_median([None if at is None else float(values(run)[at]) for run, at in zip(runs, reached, strict=True)])
           for values in (lambda run: run.curve.steps, lambda run: run.curve.seconds)),
         *(digits(value) for value in (median(steps), steps[0], steps[-1])),
