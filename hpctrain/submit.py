@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from hpctrain.errors import EnvironmentProblem, HpctrainError, InputError
+from hpctrain.job.arguments import Parser, count, positive
 from hpctrain.job.command_line import parse
 from hpctrain.job.load import load_job
 from hpctrain.launch.run_dir import RunDir
 from hpctrain.launch.slurm import queue
-from hpctrain.launch.slurm.batch import Batch, check, cores_per_rank, first_element, num_gpus
+from hpctrain.launch.slurm.batch import Batch, check, cores_per_rank, first_element, num_gpus, this_python
 from hpctrain.launch.slurm.follow import follow, screen_for
 from hpctrain.launch.slurm.script import code_dir, job_dir, log_pattern, render
 from hpctrain.launch.slurm.site import Site, load_site
@@ -46,25 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Refuse in one line, as every command does."""
-        raise InputError(f"{message}; python -m hpctrain.submit --help says more")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m hpctrain.submit",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser("python -m hpctrain.submit", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("job", nargs="*", metavar="JOB.toml section.key=value", help="as for python -m hpctrain.train")
     size = parser.add_argument_group("how large")
-    size.add_argument("--nodes", type=_positive, default=1, metavar="N")
-    size.add_argument("--ranks-per-node", type=_positive, metavar="N", help="default: one for each GPU, else one")
-    size.add_argument("--cores-per-rank", type=_positive, metavar="N", help="default: a share of the site's node")
-    size.add_argument("--gpus-per-node", type=_count, metavar="N", help="default: those of the site for a job on GPUs")
+    size.add_argument("--nodes", type=positive, default=1, metavar="N")
+    size.add_argument("--ranks-per-node", type=positive, metavar="N", help="default: one for each GPU, else one")
+    size.add_argument("--cores-per-rank", type=positive, metavar="N", help="default: a share of the site's node")
+    size.add_argument("--gpus-per-node", type=count, metavar="N", help="default: those of the site for a job on GPUs")
     size.add_argument("--time", default="", help="limit as Slurm writes it: 2:00:00, 1-12")
     where = parser.add_argument_group("where")
     where.add_argument("--site", default="", help="profile: slurm/sites/NAME.toml, or the path of one")
@@ -75,22 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     when.add_argument("--array", default="", help="e.g. 0-9%%2; %%a in a setting is the number of the element")
     when.add_argument("--dependency", default="", help="e.g. afterok:1234")
     when.add_argument("--mail", default="", metavar="ADDRESS", help="write when it ends, fails or queues up again")
-    when.add_argument("--warn-seconds", type=_positive, default=120, metavar="N", help="to save in (default: 120)")
+    when.add_argument("--warn-seconds", type=positive, default=120, metavar="N", help="to save in (default: 120)")
     when.add_argument("--option", action="append", default=[], metavar="OPTION", help="for sbatch: --option=--qos=a")
     when.add_argument("--snapshot", action="store_true", help="run the code as it is now, whatever is edited meanwhile")
     when.add_argument("--dry-run", action="store_true", help="show the script, and do nothing")
     when.add_argument("--follow", action="store_true", help="show the log, and end with the exit code of the job")
     return parser
-
-
-def _count(text: str, least: int = 0) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number, at least {least}")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    return _count(text, least=1)
 
 
 def _site(given: argparse.Namespace) -> Site:
@@ -122,7 +101,7 @@ def _batch(given: argparse.Namespace, site: Site) -> Batch:
         dependency=given.dependency,
         mail=given.mail,
         container=given.container,
-        python="python" if given.container else _python(),
+        python="python" if given.container else this_python(),
         log=str(log_pattern(job.run.name, given.array, site)),
         snapshot=given.snapshot,
     )
@@ -134,12 +113,6 @@ def _of_first_element(overrides: Sequence[str], array: str) -> list[str]:
     """The settings as the first element of an array has them; all of them without an array."""
     number = first_element(array) if array else "%a"
     return [setting if setting.startswith("run.dir=") else setting.replace("%a", number) for setting in overrides]
-
-
-def _python() -> str:
-    """The one that has checked the job; outside of virtual environments its name alone, so that modules decide."""
-    path = Path(sys.executable)
-    return str(path) if sys.prefix != sys.base_prefix else path.name
 
 
 def _submit(batch: Batch, site: Site, script: str, follows: bool) -> int:

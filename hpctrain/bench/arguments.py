@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from hpctrain.bench.sizes import parse_sizes
 from hpctrain.errors import InputError
+from hpctrain.job.arguments import Parser, at_least
 
 OPERATIONS = ("all_reduce", "shared_all_reduce", "broadcast", "reduce_scatter", "all_gather", "all_to_all")
 DTYPES = {"float32": 4, "float64": 8, "float16": 2, "int32": 4, "int64": 8}
@@ -43,7 +42,7 @@ class Asked:
 
 def parse(arguments: Sequence[str]) -> Asked | str:
     """What is asked for, or the help text if that is. Raises InputError."""
-    commands = _Parser(prog="python -m hpctrain.bench", add_help=False, usage="%(prog)s collectives [option ...]")
+    commands = Parser("python -m hpctrain.bench", add_help=False)
     commands.add_argument("command", choices=["collectives"])
     parser = _parser()
     if not arguments or {"-h", "--help"} & set(arguments):
@@ -66,18 +65,11 @@ def parse(arguments: Sequence[str]) -> Asked | str:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise: rank 0 speaks for all."""
-        raise InputError(f"{message}; python -m hpctrain.bench --help says more")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m hpctrain.bench collectives",
+def _parser() -> Parser:
+    parser = Parser(
+        "python -m hpctrain.bench collectives",
         add_help=False,
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit codes: 0 done; 1 a result was wrong, or with --grade a choice was slow; 2 bad input.",
     )
     parser.add_argument(
@@ -86,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ops", default="all_reduce", help=f"of {', '.join(OPERATIONS)} (default: %(default)s)")
     parser.add_argument("--dtype", default="float32", choices=DTYPES, help="type of the numbers (default: %(default)s)")
     parser.add_argument(
-        "--repeats", type=_at_least_three, default=9, help="turns of each contender, whose median counts (default: 9)"
+        "--repeats",
+        type=at_least(3),
+        default=9,
+        help="turns of each contender, 3 or more, whose median counts (default: 9)",
     )
     parser.add_argument(
         "--max-seconds", type=float, default=120.0, help="larger sizes are left out after about so long (default: 120)"
@@ -102,12 +97,6 @@ def _parser() -> argparse.ArgumentParser:
         help='measure anew, and compare what "auto" chooses by that tuning file with the best',
     )
     return parser
-
-
-def _at_least_three(text: str) -> int:
-    if not text.isdecimal() or int(text) < 3:
-        raise argparse.ArgumentTypeError("a median wants 3 turns at least")
-    return int(text)
 
 
 def _operations(text: str) -> list[str]:

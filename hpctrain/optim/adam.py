@@ -41,10 +41,10 @@ class Adam(Optimizer):
         square *= self.beta2
         square += scratch
         np.sqrt(square, out=scratch)
-        scratch *= 1 / sqrt(1 - self.beta2**self._num_steps)
+        scratch *= 1 / sqrt(1 - self.beta2**self.num_steps)
         scratch += self.eps
         np.divide(mean, scratch, out=scratch)
-        scratch *= self.lr / (1 - self.beta1**self._num_steps)
+        scratch *= self.lr / (1 - self.beta1**self.num_steps)
         value -= scratch
 
 

@@ -49,6 +49,7 @@ class Optimizer(ABC):
         parts: of each parameter, by name, the elements that `step` updates: all, unless other ranks own the rest. State
             may be kept of these alone (`move_state`).
         gradients: by name, of parameters whose gradient is not their own array: 1-D, of the part that `step` updates.
+        num_steps: that were made; the corrections of Adam's moments go by it.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()  # names of the state arrays of each parameter, as torch calls them
@@ -59,7 +60,7 @@ class Optimizer(ABC):
         self.parameters = tuple(parameters)
         self.parts = {name: slice(0, int(parameter.value.size)) for name, parameter in parameters}
         self.gradients: dict[str, Array] = {}
-        self._num_steps = 0
+        self.num_steps = 0
         self._state = {
             # memory of which nothing is touched yet, so that none is taken where only a part will be kept
             f"{name}.{slot}": np.zeros(parameter.value.shape, parameter.value.dtype, like=parameter.value)
@@ -74,7 +75,7 @@ class Optimizer(ABC):
         """Update every value by its gradient."""
         for hook in tuple(self._pre_hooks.values()):
             hook(self, (), {})
-        self._num_steps += 1
+        self.num_steps += 1
         for name, parameter in self.parameters:
             part = self.parts[name]
             own_gradient = self.gradients.get(name, parameter.gradient)
@@ -105,7 +106,7 @@ class Optimizer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: {"step": int, "<parameter>.<slot>": array}. The arrays are not copies."""
-        return {"step": self._num_steps, **self._state}
+        return {"step": self.num_steps, **self._state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave, by value. Arrays may be NumPy's on every engine.
@@ -125,7 +126,7 @@ class Optimizer(ABC):
                     f"the optimizer's state {key} is {found.dtype} {found.shape}, "
                     f"and must be {array.dtype} {array.shape}"
                 )
-        self._num_steps = int(state["step"])
+        self.num_steps = int(state["step"])
         for key, array in self._state.items():
             array[...] = state[key]
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer
-from hpctrain.collectives.all_gather import all_gather
-from hpctrain.collectives.all_to_all import all_to_all
-from hpctrain.collectives.group import Group
-from hpctrain.comm.communicator import Communicator
-from hpctrain.comm.operation import Op
 from hpctrain.compress.build import build_compressor
 from hpctrain.compress.compressor import Ranks
 from hpctrain.compress.error_feedback import ErrorFeedback
@@ -81,27 +76,3 @@ class CompressedMean:
             raise CheckpointError("the errors of compression are loaded before the first step, not after it")
         if self._settings.error_feedback == "keep":
             self._loaded = dict(state)
-
-
-class GroupRanks:
-    """Implements `compress.compressor.Ranks` by a group."""
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._comm: Communicator = group.comm
-        self.rank = group.rank
-        self.size = group.size
-
-    def mean(self, array: np.ndarray) -> None:
-        """By the fastest all-reduce."""
-        self._group.all_reduce(array, Op.MEAN)
-
-    def all_gather(self, parts: Sequence[np.ndarray]) -> None:
-        """By a ring."""
-        with self._group.traffic.timed():
-            all_gather(self._comm, parts)
-
-    def all_to_all(self, outgoing: Sequence[np.ndarray], incoming: Sequence[np.ndarray]) -> None:
-        """In pairs."""
-        with self._group.traffic.timed():
-            all_to_all(self._comm, outgoing, incoming)

@@ -13,7 +13,6 @@ import numpy as np
 from hpctrain.arrays.library import library_of
 from hpctrain.comm.operation import Op
 from hpctrain.errors import ModelError, SettingsError
-from hpctrain.parallel.partition import Nothing
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.trainable import Trainable
 from hpctrain.parallel.verify import Verification
@@ -143,13 +142,17 @@ class Distribution:
         if not self._read_gradients:
             self._trainable.forget_gradients()
 
-    def whole(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def whole(self) -> Iterator[None]:
         """Inside, rank 0's model and optimizer hold all that training has come to, in all bits. All ranks."""
-        return self._trainable.whole()
+        with self._trainable.whole(), self.plan.weight_sync.whole_state():
+            yield
 
-    def loading(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def loading(self) -> Iterator[None]:
         """Inside, every rank may write all that into its model and optimizer. All ranks, the same."""
-        return self._trainable.loading()
+        with self._trainable.loading(), self.plan.weight_sync.loading_state():
+            yield
 
     def at_hand(self) -> AbstractContextManager[object]:
         """Inside, a rank may make passes of its own, with the weights as they are. All ranks."""
@@ -174,11 +177,6 @@ class Distribution:
             yield
             for array, values in zip(statistics, own, strict=True):
                 library_of(array).from_host(values.reshape(-1), array)
-
-    @property
-    def optimizer_updates(self) -> bool:
-        """Whether the optimizers of ranks update the weights; else those of servers do."""
-        return not isinstance(self.plan.partition, Nothing)
 
     def own_state(self) -> dict[str, np.ndarray]:
         """What this rank alone keeps of the strategy from step to step, by name, for a checkpoint. Copies nothing."""

@@ -14,7 +14,7 @@ from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.gradient_sync.in_passing import GradientsInPassing
 from hpctrain.parallel.memory import private
 from hpctrain.parallel.nn_passing import WiresInPassing
-from hpctrain.parallel.partition import Shards
+from hpctrain.parallel.partition import NodeShards, Nothing, Shards, SharedOut
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.trainable import Bucket
 
@@ -34,15 +34,17 @@ class NnTrainable:
         if isinstance(plan.gradient_sync, GradientsInPassing):
             self._passing = WiresInPassing(model, self._cuts, self._parameters, plan.gradient_sync)
         self.buckets = [self._fill_bucket(slots, plan) for slots in self._cuts]
-        self.names = [[self._named[slot.index][0] for slot in slots] for slots in self._cuts]
         self.owned = [plan.partition.owned(len(b.weights), b.weights.itemsize) for b in self.buckets]
+        self._shards: SharedOut | None = plan.partition if isinstance(plan.partition, (Shards, NodeShards)) else None
         self._own_state: dict[tuple[int, str], Any] = {}
         for number, (slots, owned) in enumerate(zip(self._cuts, self.owned, strict=True)):
             for slot in slots:
                 self._own(number, slot, owned)
             for kind in optimizer.slots:
                 like = self._parameters[slots[0].index].value
-                if isinstance(plan.partition, Shards):
+                if isinstance(plan.partition, Nothing):
+                    continue  # whoever updates keeps it; see `parameter_server.part_optimizer`
+                if self._shards:
                     self._own_state[number, kind] = private(like, owned.stop - owned.start)
                     self._keep_own(number, kind)
                     continue
@@ -60,7 +62,7 @@ class NnTrainable:
             plan.group.broadcast(parameter.value)  # ranks that share the memory of the weights all write it
             parameter.value = _moved(parameter.value, weights, slot)
             parameter.gradient = None if self._passing else _moved(parameter.gradient, wire, slot)
-        return Bucket(weights, wire, places)
+        return Bucket(weights, wire, places, [self._named[slot.index][0] for slot in slots])
 
     def _own(self, number: int, slot: Slot, owned: slice) -> None:
         """Have the optimizer update the owned part of a parameter."""
@@ -87,7 +89,7 @@ class NnTrainable:
         """Its arrays."""
         state = self._optimizer.state_dict()
         kinds = self._optimizer.slots
-        return {name: {kind: state[f"{name}.{kind}"] for kind in kinds} for names in self.names for name in names}
+        return {name: {kind: state[f"{name}.{kind}"] for kind in kinds} for name, _ in self._named}
 
     def untrained(self) -> Sequence[Any]:
         """None: all arrays of these layers are trained."""
@@ -146,7 +148,8 @@ class NnTrainable:
             return None
         whole = library.empty(own, length)
         with host_buffer(whole) as buffer:
-            cuts = Shards(0, comm.size).all_owned(length, buffer.itemsize)
+            assert self._shards  # else no state is of this rank alone
+            cuts = self._shards.all_owned(length, buffer.itemsize)
             buffer[cuts[0]] = library.to_host(own)
             for rank, cut in enumerate(cuts[1:], start=1):
                 comm.recv(buffer[cut], rank)

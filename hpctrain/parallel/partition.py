@@ -6,12 +6,14 @@ Replicated weights are the case in which every rank owns all of them.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from hpctrain.layout.blocks import aligned_blocks, blocks
+from hpctrain.layout.topology import Topology
 
 
 class Partition(Protocol):
@@ -117,3 +119,55 @@ class Shards:
     def all_owned(self, length: int, itemsize: int) -> list[slice]:
         """The block of each rank."""
         return blocks(length, self.size)
+
+
+@dataclass(frozen=True)
+class NodeShards:
+    """Each slice of `NodeSlices` is cut once more, into a block for each node.
+
+        bucket   |  slice 0              |  slice 1              |   on every node
+        owners   |  A0   |  B0   |  C0   |  A1   |  B1   |  C1   |   A0: local rank 0 of node A
+
+    What the owners of a slice bring together, one on each node, is then whole on every node. Ranks own as much as in
+    `Shards` where nodes have as many ranks.
+
+    Attributes:
+        rank: this rank, among all.
+        places: of each rank, its node and its place there.
+        num_owners: of each node, the first so many ranks own something.
+    """
+
+    rank: int
+    places: Sequence[tuple[int, int]]
+    num_owners: int
+    is_whole: bool = field(default=False, init=False)
+
+    @classmethod
+    def of(cls, rank: int, topology: Topology) -> NodeShards:
+        """On each node as many ranks own something as the smallest one has."""
+        places = [(node, topology.local_rank(other)) for other, node in enumerate(topology.nodes)]
+        return cls(rank, places, topology.smallest_node)
+
+    @property
+    def owners(self) -> Sequence[int]:
+        """The ranks that own blocks of this rank's slice, in rank order; itself alone, if it owns nothing."""
+        _, mine = self.places[self.rank]
+        return [rank for rank, (_, its) in enumerate(self.places) if its == mine < self.num_owners] or [self.rank]
+
+    def owned(self, length: int, itemsize: int) -> slice:
+        """This rank's block."""
+        return self.all_owned(length, itemsize)[self.rank]
+
+    def all_owned(self, length: int, itemsize: int) -> list[slice]:
+        """The block of each rank."""
+        num_nodes = max(node for node, _ in self.places) + 1
+        slices = aligned_blocks(length, self.num_owners, mmap.PAGESIZE // itemsize)
+        cuts = [blocks(its.stop - its.start, num_nodes) for its in slices]
+        return [
+            _shifted(cuts[its][node], slices[its].start) if its < self.num_owners else slice(length, length)
+            for node, its in self.places
+        ]
+
+
+def _shifted(cut: slice, start: int) -> slice:
+    return slice(start + cut.start, start + cut.stop)

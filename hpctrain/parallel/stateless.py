@@ -21,6 +21,14 @@ class Stateless:
         """Weights always are."""
         return nullcontext()
 
+    def whole_state(self) -> AbstractContextManager[object]:
+        """The optimizer keeps its own."""
+        return nullcontext()
+
+    def loading_state(self) -> AbstractContextManager[object]:
+        """The optimizer keeps its own."""
+        return nullcontext()
+
     def end_round(self) -> None:
         """Gradients of several passes add up where they lie."""
 

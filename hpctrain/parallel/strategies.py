@@ -13,8 +13,7 @@ from hpctrain.comm.rank_words import named
 from hpctrain.errors import SettingsError
 from hpctrain.job.settings import Parallel
 from hpctrain.parallel.accumulation import Accumulation
-from hpctrain.parallel.background_ranks import BackgroundRanks
-from hpctrain.parallel.compressed_mean import CompressedMean, GroupRanks
+from hpctrain.parallel.compressed_mean import CompressedMean
 from hpctrain.parallel.gossip.build import build_gossip
 from hpctrain.parallel.gradient_sync.all_reduce import AllReduceGradients
 from hpctrain.parallel.gradient_sync.alone import OwnGradients
@@ -39,11 +38,22 @@ from hpctrain.parallel.parameter_server.asynchronous import PulledWeights, Pushe
 from hpctrain.parallel.parameter_server.pushes import Pushes
 from hpctrain.parallel.parameter_server.servers import Servers
 from hpctrain.parallel.parameter_server.synchronous import GradientsToServers, WeightsFromServers
-from hpctrain.parallel.partition import Everything, NodeSlices, Nothing, Partition, RootOwns, Shards
+from hpctrain.parallel.partition import (
+    Everything,
+    NodeShards,
+    NodeSlices,
+    Nothing,
+    Partition,
+    RootOwns,
+    Shards,
+    SharedOut,
+)
 from hpctrain.parallel.precision import Precision
+from hpctrain.parallel.ranks import BackgroundRanks, GroupRanks
 from hpctrain.parallel.sharing import is_on_gpu, why_not_sharded, why_not_shared
 from hpctrain.parallel.weight_sync.all_gather import GatheredWeights
 from hpctrain.parallel.weight_sync.from_root import WeightsFromRoot
+from hpctrain.parallel.weight_sync.node_gathered import NodeGatheredWeights
 from hpctrain.parallel.weight_sync.node_shared import NodeSharedWeights
 from hpctrain.parallel.weight_sync.replicated import ReplicatedWeights
 from hpctrain.parallel.weight_sync.weight_sync import WeightSync
@@ -121,23 +131,27 @@ def _sharded(request: Request) -> Answers:
     group, settings = request.group, request.settings
     if obstacle := why_not_sharded(request.model, request.optimizer, settings.shard):
         raise SettingsError(f"parallel.shard={settings.shard}: {obstacle}")
-    shards = Shards(group.rank, group.size)
+    shards: SharedOut = Shards(group.rank, group.size)
     if settings.compression != "none":
         return Answers(shards, CompressedShards(group, settings, request.seed), GatheredWeights(group, shards))
-    if group.num_nodes == 1 and not _why_not_shared(request):
+    shares_memory = not _why_not_shared(request)
+    if shares_memory and group.num_nodes == 1:
         slices = NodeSlices(group.local_rank, group.local_size, group.nodes.num_carriers)
-        weights = NodeSharedWeights(group, slices)
+        weights: WeightSync = NodeSharedWeights(group, slices)
         if settings.shard == "optimizer":
             return Answers(slices, NodeSharedGradients(group, slices), weights)
         return Answers(slices, GradientsInPassing(group, slices), weights)
-    if settings.shard == "optimizer":
-        return Answers(shards, ReduceScatterGradients(group, shards), GatheredWeights(group, shards))
-    gathered: WeightSync = GatheredWeights(group, shards)
     if settings.shard == "parameters":
         from hpctrain.parallel.weight_sync.torch_on_demand import TorchWeightsOnDemand
 
-        gathered = TorchWeightsOnDemand(group, shards)
-    return Answers(shards, GradientsInPassing(group, shards), gathered)
+        return Answers(shards, GradientsInPassing(group, shards), TorchWeightsOnDemand(group, shards))
+    if shares_memory:
+        shards = by_node = NodeShards.of(group.rank, group.nodes.topology)
+        weights = NodeGatheredWeights(group, by_node)
+    else:
+        weights = GatheredWeights(group, shards)
+    kind = ReduceScatterGradients if settings.shard == "optimizer" else GradientsInPassing
+    return Answers(shards, kind(group, shards), weights)
 
 
 def _reproducible(request: Request) -> Answers:

@@ -14,7 +14,7 @@ from hpctrain.errors import ModelError
 from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.gradient_sync.in_passing import GradientsInPassing
 from hpctrain.parallel.missing_gradients import missing_gradients
-from hpctrain.parallel.partition import Shards
+from hpctrain.parallel.partition import NodeShards, Shards
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.torch_gradients import Gradients, GradientsInWires, GradientsThroughWires
 from hpctrain.parallel.torch_owned_step import OwnedStep, Part, Place, Step, WholeStep
@@ -52,7 +52,6 @@ class TorchTrainable:
         narrow_untrained(model, plan.precision)
         entries = [Entry(name, p.numel(), kept_as[p].itemsize, f"{kept_as[p]} on {p.device}") for name, p in named]
         cuts = cut_buckets(entries, plan.bucket_bytes)
-        self.names = [[self._names[slot.index] for slot in slots] for slots in cuts]
         in_order = {
             slot.index: Place(self._parameters[slot.index], number, slot.start, slot.stop)
             for number, slots in enumerate(cuts)
@@ -104,10 +103,10 @@ class TorchTrainable:
         wire = plan.gradient_sync.allocate(wire_like, len(weights), places)
         for slot, parameter in zip(slots, parameters, strict=True):
             parameter.data = weights[slot.start : slot.stop].view(parameter.shape)
-        return Bucket(weights, wire, places), part
+        return Bucket(weights, wire, places, [self._names[slot.index] for slot in slots]), part
 
     def _make_step(self, optimizer: torch.optim.Optimizer, plan: Plan) -> Step:
-        if isinstance(plan.partition, Shards) or plan.precision.sixteen_bits:
+        if isinstance(plan.partition, (Shards, NodeShards)) or plan.precision.sixteen_bits:
             contributes = not plan.partition.is_whole or self._group.rank == 0
             stay = not isinstance(plan.weight_sync, TorchWeightsOnDemand)
             weights = [bucket.weights if stay else None for bucket in self.buckets]

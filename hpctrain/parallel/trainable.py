@@ -21,11 +21,13 @@ class Bucket:
         wire: 1-D array of the same length, in which their gradients meet those of other ranks; where gradients meet in
             passing, of the part alone that this rank owns.
         places: of each parameter, where it starts and its shape.
+        names: of each parameter.
     """
 
     weights: Any
     wire: Any
     places: Places = ()
+    names: Sequence[str] = ()
 
 
 class Trainable(Protocol):
@@ -34,10 +36,6 @@ class Trainable(Protocol):
     @property
     def buckets(self) -> Sequence[Bucket]:
         """Every trained weight is in exactly one."""
-
-    @property
-    def names(self) -> Sequence[Sequence[str]]:
-        """For each bucket, the names of its parameters, as they lie there."""
 
     @property
     def owned(self) -> Sequence[slice]:

@@ -24,7 +24,7 @@ from hpctrain.arrays.library import bits_of, host_buffer, library_of
 from hpctrain.collectives.all_gather import all_gather
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.rank_words import named
-from hpctrain.errors import DivergenceError
+from hpctrain.errors import DivergenceError, SettingsError
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.trainable import Trainable
 
@@ -66,7 +66,12 @@ class Verification:
     """Compares the replicas of a plan every so many steps."""
 
     def __init__(self, plan: Plan, trainable: Trainable, tell: Callable[[str], None]) -> None:
-        """`tell` is called on rank 0 with what was put right."""
+        """`tell` is called on rank 0 with what was put right. Raises SettingsError where ranks never hold the same."""
+        if plan.verify_every and not plan.pace.together:
+            raise SettingsError(
+                f"verify_every={plan.verify_every}: ranks that do not step together hold different weights, and are "
+                "meant to: use verify_every=0"
+            )
         self._plan = plan
         self._trainable = trainable
         self._tell = tell
@@ -175,10 +180,10 @@ def _one_sum_for_each_part(rows: np.ndarray) -> bool:
 
 def _in_order_of_model(trainable: Trainable) -> Iterator[tuple[int, slice, str]]:
     """Of each parameter its bucket, its place there and its name; the last bucket holds the first ones."""
-    for number, (bucket, names) in reversed([*enumerate(zip(trainable.buckets, trainable.names, strict=True))]):
+    for number, bucket in reversed([*enumerate(trainable.buckets)]):
         starts = [start for start, _ in bucket.places]
         stops = [*starts[1:], len(bucket.weights)]
-        for start, stop, name in reversed([*zip(starts, stops, names, strict=True)]):
+        for start, stop, name in reversed([*zip(starts, stops, bucket.names, strict=True)]):
             yield number, slice(start, stop), name
 
 

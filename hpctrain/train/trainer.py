@@ -242,10 +242,7 @@ class Trainer:
         own = rank_shards(self.plan.group.comm, self.distribution, self.engine)
         with self.distribution.consensus(), self.distribution.whole():
             if self.plan.group.rank == 0:
-                model = self.engine.shards()
-                if not self.distribution.optimizer_updates:
-                    del model["optimizer"]  # which was never used: whoever updates keeps its state
-                self._write_checkpoint({**model, **own})
+                self._write_checkpoint({**self.engine.shards(), **own})
             self.plan.group.comm.idle_barrier()
         self.clock.end_step()  # a checkpoint is no part of the next step
 

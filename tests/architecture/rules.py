@@ -32,7 +32,7 @@ MAY_LEAN_ON = {
     "checkpoint": {"layout", "comm"},
     "resilience": {"layout", "comm"},
     "launch": {"layout", "arrays", "job", "comm", "collectives", "resilience"},
-    "bench": {"layout", "arrays", "comm", "collectives", "resilience", "launch"},
+    "bench": {"layout", "arrays", "job", "comm", "collectives", "resilience", "launch"},
     "parallel": {
         "layout",
         "arrays",
@@ -49,10 +49,11 @@ MAY_LEAN_ON = {
 }
 MAY_LEAN_ON["train"] = set(MAY_LEAN_ON)
 MAY_LEAN_ON["study"] = set(MAY_LEAN_ON) - {"train"}
+MAY_LEAN_ON["watch"] = {"comm", "launch", "train"}
 
 # Slow to import, or not always installed. A module-level import stands only in a file named after the library
 # (torch_engine.py), and such a file is itself imported inside functions.
-HEAVY = {"torch", "cupy", "pyarrow", "h5py", "PIL", "rich", "matplotlib"}
+HEAVY = {"torch", "cupy", "pyarrow", "h5py", "PIL", "rich", "matplotlib", "tensorboardX", "mlflow", "prometheus_client"}
 
 MPI_FILE = "hpctrain.comm.mpi"
 ENVIRONMENT_FILE = "hpctrain.launch.environment"

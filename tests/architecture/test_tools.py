@@ -41,7 +41,7 @@ def test_constraints_name_exact_versions_and_nothing_else() -> None:
     assert not wrong, f"neither a local version, a range, a host nor a path may stand in constraints.txt: {wrong}"
 
 
-@pytest.mark.parametrize("command", ["hpctrain", "hpctrain.train", "hpctrain.bench"])
+@pytest.mark.parametrize("command", ["hpctrain", "hpctrain.train", "hpctrain.bench", "hpctrain.watch"])
 def test_help_imports_neither_numpy_nor_mpi_nor_torch(command: str) -> None:
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", command, "--help"], cwd=ROOT, capture_output=True, text=True

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from several_nodes import SeveralNodes
+from small_job import SAMPLES, global_batch, loss_of
 
 import hpctrain
 from hpctrain import Group
@@ -22,7 +22,6 @@ from hpctrain.layout.blocks import block
 from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 
-SAMPLES = 24  # of a global batch; not divided by 5, but by every world size of the tests
 STRATEGIES = {
     "node_shared": {"strategy": "all_reduce", "gradient_sync": "node_shared"},
     "replicated": {"strategy": "all_reduce", "gradient_sync": "replicated"},
@@ -47,15 +46,6 @@ def make_model(seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     layers = torch.nn.Linear(5, 64), torch.nn.Tanh(), torch.nn.Linear(64, 40), torch.nn.Tanh(), torch.nn.Linear(40, 3)
     return torch.nn.Sequential(*layers).double()  # 24 KB: some pages for each rank
-
-
-def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    random = np.random.default_rng(step)
-    return torch.from_numpy(random.normal(size=(SAMPLES, 5))), torch.from_numpy(random.integers(0, 3, SAMPLES))
-
-
-def loss_of(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(model(inputs), targets)
 
 
 def serial_weights(optimizer_name: str, steps: int, clip: float = 0.0) -> list[torch.Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from several_nodes import SeveralNodes
+from small_job import SAMPLES, learnable_batch, loss_of, make_model
 
 import hpctrain
 from hpctrain import Group
@@ -23,7 +24,6 @@ from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 
 pytestmark = pytest.mark.many_cases
-SAMPLES = 24
 
 
 @pytest.fixture(params=[1, 2], ids=["one node", "two nodes"])
@@ -114,22 +114,8 @@ def test_a_lock_is_held_by_one_rank_at_a_time(group: Group) -> None:
     assert board[0] == 100 * group.size
 
 
-def make_model(seed: int = 0) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(5, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)).double()
-
-
-def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs = torch.from_numpy(np.random.default_rng(step).normal(size=(SAMPLES, 5)))
-    return inputs, inputs[:, :3].argmax(1)
-
-
-def loss_of(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(model(inputs), targets)
-
-
 def step_on_its_part(model: torch.nn.Module, optimizer: torch.optim.Optimizer, group: Group, step: int) -> None:
-    inputs, targets = (part[block(SAMPLES, group.size, group.rank)] for part in global_batch(step))
+    inputs, targets = (part[block(SAMPLES, group.size, group.rank)] for part in learnable_batch(step))
     optimizer.zero_grad()
     loss_of(model, inputs, targets).backward()
     optimizer.step()
@@ -152,7 +138,7 @@ def test_it_learns_and_counts_what_was_late(nodes: Group, locking: str) -> None:
     model = make_model(seed=nodes.rank)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     plan, distribution = distributed(nodes, model, optimizer, locking)
-    before = np.mean([float(loss_of(make_model(), *global_batch(step)).detach()) for step in range(20)])
+    before = np.mean([float(loss_of(make_model(), *learnable_batch(step)).detach()) for step in range(20)])
     steps = 15
     for first in (0, steps):
         for step in range(first, first + steps):
@@ -161,7 +147,7 @@ def test_it_learns_and_counts_what_was_late(nodes: Group, locking: str) -> None:
         with distribution.consensus():
             weights = nodes.comm.gather_objects(flat(model).numpy().tobytes())
             assert len(set(weights)) == 1
-            after = np.mean([float(loss_of(model, *global_batch(step)).detach()) for step in range(20)])
+            after = np.mean([float(loss_of(model, *learnable_batch(step)).detach()) for step in range(20)])
     assert after < before
     staleness = plan.weight_sync.report()["staleness"]
     assert sum(staleness["histogram"]) == 2 * steps * nodes.size
@@ -196,11 +182,11 @@ def test_a_rank_that_is_alone_makes_its_own_steps(group: Group) -> None:
     _, distribution = distributed(group, model, optimizers[1], "none")
     for step in range(5):
         optimizers[0].zero_grad()
-        loss_of(oracle, *global_batch(step)).backward()
+        loss_of(oracle, *learnable_batch(step)).backward()
         optimizers[0].step()
         optimizers[1].zero_grad()
         if group.rank == 0:
-            loss_of(model, *global_batch(step)).backward()
+            loss_of(model, *learnable_batch(step)).backward()
         optimizers[1].step()
     with distribution.consensus():
         torch.testing.assert_close(flat(model), flat(oracle), rtol=1e-9, atol=1e-12)
@@ -233,7 +219,7 @@ def test_layers_of_our_own_in_somebodys_loop(nodes: Group) -> None:
     hpctrain.distribute(model, optimizer, "hogwild", group=nodes)
     losses = []
     for step in range(40):
-        inputs, targets = (part.numpy() for part in global_batch(step))
+        inputs, targets = (part.numpy() for part in learnable_batch(step))
         optimizer.zero_grad()
         loss, gradient, _ = cross_entropy(np, model.forward(inputs), targets)
         model.backward(gradient / SAMPLES)

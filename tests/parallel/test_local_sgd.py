@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from small_job import SAMPLES, global_batch, make_model
 
 import hpctrain
 from hpctrain import Group
@@ -25,21 +26,10 @@ from hpctrain.parallel.plan import Plan
 
 pytestmark = pytest.mark.many_cases
 
-SAMPLES = 24
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
 }
-
-
-def make_model(seed: int = 0) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(5, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)).double()
-
-
-def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    random = np.random.default_rng(step)
-    return torch.from_numpy(random.normal(size=(SAMPLES, 5))), torch.from_numpy(random.integers(0, 3, SAMPLES))
 
 
 def step_on_its_part(model: torch.nn.Module, optimizer: torch.optim.Optimizer, size: int, rank: int, step: int) -> None:

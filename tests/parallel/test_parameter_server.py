@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from several_nodes import SeveralNodes
+from small_job import SAMPLES, learnable_batch, loss_of, make_model
 
 import hpctrain
 from hpctrain import Group
@@ -23,7 +25,6 @@ from hpctrain.parallel.parameter_server import keys as keys_module
 from hpctrain.parallel.plan import Plan
 
 pytestmark = pytest.mark.many_cases
-SAMPLES = 24
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, fused=True),
@@ -46,27 +47,13 @@ def nodes(group: Group, request: pytest.FixtureRequest) -> Iterator[Group]:
     placed.close()
 
 
-def make_model(seed: int = 0) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(5, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)).double()
-
-
-def global_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs = torch.from_numpy(np.random.default_rng(step).normal(size=(SAMPLES, 5)))
-    return inputs, inputs[:, :3].argmax(1)
-
-
-def loss_of(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(model(inputs), targets)
-
-
 def serial_weights(optimizer_name: str, steps: int, clip: float = 0.0) -> list[torch.Tensor]:
     """The oracle: the whole batch in one process, no communication."""
     model = make_model()
     optimizer = OPTIMIZERS[optimizer_name](model.parameters())
     for step in range(steps):
         optimizer.zero_grad()
-        loss_of(model, *global_batch(step)).backward()
+        loss_of(model, *learnable_batch(step)).backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
@@ -96,7 +83,7 @@ def step_on_its_part(
     optimizer.zero_grad()
     if rank in workers:
         mine = block(SAMPLES, len(workers), workers.index(rank))
-        inputs, targets = (part[mine] for part in global_batch(step))
+        inputs, targets = (part[mine] for part in learnable_batch(step))
         (loss_of(model, inputs, targets) * (len(workers) * len(inputs) / SAMPLES)).backward()
     optimizer.step()
 
@@ -114,8 +101,7 @@ def test_synchronous_steps_equal_serial_steps(nodes: Group, optimizer_name: str,
         for step in range(4):
             step_on_its_part(model, optimizer, plan.workers, nodes.rank, step)
         check_equal(nodes, model, serial_weights(optimizer_name, 4))
-        if optimizer_name != "adagrad":  # which makes its state when it is made itself
-            assert not any(optimizer.state.values())  # servers keep it
+        assert not any(optimizer.state.values())  # servers keep it
 
 
 @pytest.mark.parametrize("keys", ["range", "hash"])
@@ -137,7 +123,7 @@ def test_gradients_can_be_read_and_changed_between_backward_and_step(nodes: Grou
     hpctrain.distribute(model, optimizer, **settings, group=nodes)
     mine = block(SAMPLES, nodes.size, nodes.rank)
     for step in range(3):
-        inputs, targets = global_batch(step)
+        inputs, targets = learnable_batch(step)
         optimizer.zero_grad()
         loss_of(model, inputs[mine], targets[mine]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
@@ -157,7 +143,7 @@ def test_each_group_of_parameters_has_its_own_options_and_rate(group: Group) -> 
     for step in range(3):
         for model, its, scheduler in zip(models, (serial, optimizer), schedulers, strict=True):
             its.zero_grad()
-            loss_of(model, *global_batch(step)).backward()
+            loss_of(model, *learnable_batch(step)).backward()
             its.step()
             scheduler.step()
     check_equal(group, models[1], [parameter.detach() for parameter in models[0].parameters()])
@@ -176,32 +162,60 @@ def test_parameters_without_a_gradient_are_left_alone(group: Group) -> None:
     assert not torch.equal(model[0].weight.detach(), before)
 
 
+def make_layers() -> tuple[Sequential, Adam]:
+    random = np.random.default_rng(0)
+    model = Sequential([Linear(np, 5, 16, "float64"), Linear(np, 16, 3, "float64")])
+    for _, parameter in model.named_parameters():
+        parameter.value[...] = random.normal(size=parameter.value.shape)
+    return model, Adam(model.named_parameters(), lr=1e-2)
+
+
+def train_layers(model: Sequential, optimizer: Adam, steps: range, mine: slice, scale: float) -> None:
+    for step in steps:
+        inputs, targets = (part.numpy()[mine] for part in learnable_batch(step))
+        optimizer.zero_grad()
+        _, gradient, _ = cross_entropy(np, model.forward(inputs), targets)
+        model.backward(gradient * scale)
+        optimizer.step()
+
+
 @pytest.mark.parametrize("keys", ["range", "hash"])
 def test_layers_of_our_own(group: Group, keys: str) -> None:
-    def train(model: Sequential, optimizer: Adam, mine: slice, scale: float) -> None:
-        for step in range(4):
-            inputs, targets = (part.numpy()[mine] for part in global_batch(step))
-            optimizer.zero_grad()
-            _, gradient, _ = cross_entropy(np, model.forward(inputs), targets)
-            model.backward(gradient * scale)
-            optimizer.step()
-
-    def make() -> tuple[Sequential, Adam]:
-        random = np.random.default_rng(0)
-        model = Sequential([Linear(np, 5, 16, "float64"), Linear(np, 16, 3, "float64")])
-        for _, parameter in model.named_parameters():
-            parameter.value[...] = random.normal(size=parameter.value.shape)
-        return model, Adam(model.named_parameters(), lr=1e-2)
-
-    serial, optimizer = make()
-    train(serial, optimizer, slice(None), 1 / SAMPLES)
+    """Two steps, which each number of servers goes on from after a checkpoint of the one before."""
+    serial, optimizer = make_layers()
+    saved: dict[str, np.ndarray] = {}
+    mine, scale = block(SAMPLES, group.size, group.rank), group.size / SAMPLES
     for number in range(1, group.size + 1):
-        model, optimizer = make()
-        settings = {"strategy": "parameter_server", "num_servers": number, "keys": keys}
-        hpctrain.distribute(model, optimizer, **settings, group=group, read_gradients=False)
-        train(model, optimizer, block(SAMPLES, group.size, group.rank), group.size / SAMPLES)
-        for (_, found), (_, expected) in zip(model.named_parameters(), serial.named_parameters(), strict=True):
-            np.testing.assert_allclose(found.value, expected.value, rtol=1e-11, atol=1e-12)
+        steps = range(2 * number, 2 * number + 2)
+        train_layers(serial, optimizer, steps, slice(None), 1 / SAMPLES)
+        model, its = make_layers()
+        plan = Plan.build(group, model, its, Parallel(strategy="parameter_server", num_servers=number, keys=keys))
+        distribution = Distribution(plan, model, its, read_gradients=False, clip_norm=0.0, tell=pytest.fail)
+        if saved:
+            with distribution.loading():
+                for name, parameter in model.named_parameters():
+                    parameter.value[...] = saved[name]
+                its.load_state_dict({name: saved[name] for name in its.state_dict()})
+        train_layers(model, its, steps, mine, scale)
+        assert not any(np.size(array) for name, array in its.state_dict().items() if name != "step")  # servers keep it
+        with distribution.consensus(), distribution.whole():
+            weights = {name: parameter.value for name, parameter in model.named_parameters()}
+            saved = group.comm.gather_objects(copy.deepcopy({**weights, **its.state_dict()}))[0]
+        for name, expected in {**{n: p.value for n, p in serial.named_parameters()}, **optimizer.state_dict()}.items():
+            np.testing.assert_allclose(saved[name], expected, rtol=1e-11, atol=1e-12, err_msg=name)
+        assert len(set(group.comm.gather_objects(b"".join(its.tobytes() for its in weights.values())))) == 1
+
+
+def test_servers_go_on_from_the_state_that_an_optimizer_has(group: Group) -> None:
+    """Two steps alone, and two with servers."""
+    serial, its = make_layers()
+    train_layers(serial, its, range(4), slice(None), 1 / SAMPLES)
+    model, optimizer = make_layers()
+    train_layers(model, optimizer, range(2), slice(None), 1 / SAMPLES)
+    hpctrain.distribute(model, optimizer, "parameter_server", group=group, num_servers=group.size, read_gradients=False)
+    train_layers(model, optimizer, range(2, 4), block(SAMPLES, group.size, group.rank), group.size / SAMPLES)
+    for (_, found), (_, expected) in zip(model.named_parameters(), serial.named_parameters(), strict=True):
+        np.testing.assert_allclose(found.value, expected.value, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("compression", ["fp16", "int8", "top_k", "random_k", "powersgd"])
@@ -232,8 +246,8 @@ def test_what_compression_leaves_out_comes_later(group: Group, keys: str, compre
             assert np.linalg.norm(moved - mean) < 0.4 * np.linalg.norm(mean), number
 
 
-def test_state_goes_on_where_it_was(group: Group) -> None:
-    """Weights, the servers' state and the errors of compression, by value: five steps are two and three."""
+def test_errors_of_compression_and_state_go_on_where_they_were(group: Group) -> None:
+    """By value: five steps are two and three."""
     settings = Parallel(strategy="parameter_server", num_servers=group.size, keys="hash", compression="top_k")
 
     def make() -> tuple[torch.nn.Module, torch.optim.Optimizer, Distribution]:
@@ -250,16 +264,56 @@ def test_state_goes_on_where_it_was(group: Group) -> None:
     steps(whole, optimizer, range(5))
     first, optimizer, distribution = make()
     steps(first, optimizer, range(2))
-    weights = [parameter.detach().clone() for parameter in first.parameters()]
-    state = {name: np.array(array) for name, array in distribution.own_state().items()}
+    errors = {name: np.array(array) for name, array in distribution.own_state().items()}
+    saved = saved_torch(group, distribution, first, optimizer)
     second, optimizer, distribution = make()
-    with torch.no_grad():
-        for parameter, values in zip(second.parameters(), weights, strict=True):
-            parameter.copy_(values)
-    distribution.load_own_state(state)
+    load_torch(distribution, second, optimizer, saved)
+    distribution.load_own_state(errors)
     steps(second, optimizer, range(2, 5))
     for found, expected in zip(second.parameters(), whole.parameters(), strict=True):
         assert torch.equal(found.detach(), expected.detach())
+
+
+def saved_torch(
+    group: Group, distribution: Distribution, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict, list[dict]]:
+    """What rank 0 would write, on all ranks: weights, and the optimizer's state of each parameter."""
+    with distribution.consensus(), distribution.whole():
+        state = [dict(optimizer.state.get(parameter, {})) for parameter in model.parameters()]
+        saved = copy.deepcopy((model.state_dict(), state))
+    return group.comm.gather_objects(saved)[0]
+
+
+@torch.no_grad()
+def load_torch(
+    distribution: Distribution, model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: tuple[dict, list[dict]]
+) -> None:
+    with distribution.loading():
+        for (name, values), parameter, its in zip(saved[0].items(), model.parameters(), saved[1], strict=True):
+            model.get_parameter(name).copy_(values)
+            optimizer.state[parameter].update(copy.deepcopy(its))
+
+
+@pytest.mark.parametrize("optimizer_name", list(OPTIMIZERS))
+@pytest.mark.parametrize("keys", ["range", "hash"])
+def test_state_goes_on_with_other_servers_and_without(group: Group, optimizer_name: str, keys: str) -> None:
+    """Two steps with some servers, two with others, one with none, are five of one process."""
+    others = [{"num_servers": 1, "dedicated_servers": group.size > 1}, {"num_servers": group.size}]
+    parts = [{"strategy": "parameter_server", "keys": keys, **its} for its in others] + [{"strategy": "all_reduce"}]
+    saved, step = None, 0
+    for settings in parts:
+        model = make_model()
+        optimizer = OPTIMIZERS[optimizer_name](model.parameters())
+        plan = Plan.build(group, model, optimizer, Parallel(**settings), bucket_bytes=300)
+        distribution = Distribution(plan, model, optimizer, read_gradients=False, clip_norm=0.0, tell=pytest.fail)
+        if saved:
+            load_torch(distribution, model, optimizer, saved)
+        for _ in range(2 if settings["strategy"] == "parameter_server" else 1):
+            step_on_its_part(model, optimizer, plan.workers, group.rank, step)
+            step += 1
+        saved = saved_torch(group, distribution, model, optimizer)
+    assert step == 5
+    check_equal(group, model, serial_weights(optimizer_name, 5))
 
 
 def test_more_servers_than_ranks_are_refused(group: Group) -> None:
@@ -291,7 +345,7 @@ def make_asynchronous(group: Group, lr: float = 0.05, momentum: float = 0.0, **s
 
 def loss_everywhere(group: Group, model: torch.nn.Module) -> float:
     """On many samples; the same on all ranks, or the test fails."""
-    batches = [global_batch(step) for step in range(20)]
+    batches = [learnable_batch(step) for step in range(20)]
     losses = [float(loss_of(model, *batch).detach()) for batch in batches]
     (loss,) = set(group.comm.gather_objects(float(np.mean(losses))))
     return loss

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from several_nodes import SeveralNodes
+from small_job import SAMPLES, global_batch, loss_of
 
 import hpctrain
 from hpctrain import Group
@@ -28,7 +29,6 @@ from hpctrain.parallel.plan import Plan
 
 pytestmark = pytest.mark.many_cases
 
-SAMPLES = 24
 SHARDS = ["optimizer", "gradients", "parameters"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2),
@@ -60,16 +60,6 @@ def make_model(seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.nn.Mo
     torch.manual_seed(seed)
     layers = torch.nn.Linear(5, 31), torch.nn.Tanh(), torch.nn.Linear(31, 34), torch.nn.Tanh(), torch.nn.Linear(34, 3)
     return torch.nn.Sequential(*layers).to(dtype)
-
-
-def global_batch(step: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
-    random = np.random.default_rng(step)
-    inputs = torch.from_numpy(random.normal(size=(SAMPLES, 5))).to(dtype)
-    return inputs, torch.from_numpy(random.integers(0, 3, SAMPLES))
-
-
-def loss_of(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(model(inputs), targets)
 
 
 def train(group: Group, model: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
@@ -224,6 +214,27 @@ def test_state_is_kept_by_its_owner_alone(apart: Group) -> None:
     assert kept <= 2 * (num_weights // apart.size + 7)  # a block of each bucket, rounded up
 
 
+@pytest.mark.parametrize("shard", ["optimizer", "gradients"])
+def test_a_node_has_one_copy_of_the_weights_and_gets_the_rest_once(nodes: Group, shard: str) -> None:
+    """Where ranks of several nodes share memory: each owner sends its block to the owners of its slice elsewhere."""
+    model, optimizer, distribution = distributed(nodes, "sgd", shard, bucket_bytes=10**6)
+    train(nodes, model, optimizer, range(1))
+    (bucket,) = distribution._trainable.buckets
+    nodes.barrier()
+    traffic = distribution.plan.group.traffic
+    before = traffic.bytes_sent
+    distribution.plan.weight_sync.after_step([bucket])
+    sent = sum(nodes.comm.gather_objects(traffic.bytes_sent - before))
+    assert sent == (nodes.num_nodes - 1) * bucket.weights.numel() * bucket.weights.itemsize
+    weight = model[0].weight
+    nodes.barrier()
+    if nodes.local_rank == 0:
+        with torch.no_grad():
+            weight[0, 0] = 100.0 + nodes.node
+    nodes.barrier()
+    assert float(weight[0, 0].detach()) == 100.0 + nodes.node
+
+
 def _elements_during_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Of the optimizer's state, as it is while it steps."""
     seen = []
@@ -266,6 +277,45 @@ def test_gradients_that_are_sharded_cannot_be_read(nodes: Group) -> None:
     model = make_model()
     with pytest.raises(hpctrain.SettingsError, match="read_gradients=False"):
         hpctrain.distribute(model, OPTIMIZERS["sgd"](model.parameters()), group=nodes, shard="gradients")
+
+
+@pytest.mark.min_ranks(2)
+def test_weights_that_are_not_here_cannot_be_read(apart: Group) -> None:
+    """What needs no numbers may be asked of them, and inside `consensus` they are there."""
+    model = make_model()
+    expected = copy.deepcopy(model)
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    hpctrain.distribute(model, optimizer, group=apart, shard="parameters", read_gradients=False)
+    refused = pytest.raises(hpctrain.ModelError, match=r'the weights "0\.weight" are not here.* hpctrain\.consensus')
+    weight = model[0].weight
+    reads = [
+        lambda: weight.sum(),
+        lambda: weight.data,
+        lambda: weight[0, 0] + 1,
+        lambda: torch.stack([weight, weight]),
+        lambda: weight.numpy(force=True),
+        lambda: torch.nn.init.zeros_(weight),
+        lambda: copy.deepcopy(model),
+        lambda: repr(weight),
+        model.float,
+        model.state_dict,
+    ]
+    for step in range(2):
+        for read in reads:
+            with refused:
+                read()
+        with pytest.raises(RuntimeError, match=r'"0\.weight" are not here.* load them before hpctrain\.distribute'):
+            model.load_state_dict(expected.state_dict())
+        assert (weight.shape, weight.numel(), len(weight), weight.dtype) == ((31, 5), 155, 31, torch.float64)
+        assert isinstance(weight, torch.nn.Parameter)
+        assert weight.requires_grad
+        with hpctrain.consensus(model):
+            state = model.state_dict()
+            assert all(type(parameter) is torch.nn.Parameter for parameter in model.parameters())
+        if step == 0:
+            torch.testing.assert_close(state, expected.state_dict(), rtol=0, atol=0)
+            train(apart, model, optimizer, range(3))
+    torch.testing.assert_close(state, serial("sgd", 3)[0].state_dict(), rtol=1e-11, atol=1e-12)
 
 
 def test_an_optimizer_that_looks_at_whole_matrices_is_refused(group: Group) -> None:

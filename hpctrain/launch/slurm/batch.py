@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpctrain.errors import EnvironmentProblem, InputError, MeshError, SettingsError
 from hpctrain.job.settings import Job
@@ -101,6 +103,12 @@ def seconds(time: str) -> int:
         f'--time "{time}" is no time: write minutes, minutes:seconds, hours:minutes:seconds, days-hours, '
         "days-hours:minutes or days-hours:minutes:seconds"
     )
+
+
+def this_python() -> str:
+    """The Python that checks the job; outside of virtual environments its name alone, so that modules decide."""
+    path = Path(sys.executable)
+    return str(path) if sys.prefix != sys.base_prefix else path.name
 
 
 def first_element(array: str) -> str:

@@ -17,13 +17,13 @@ computes side by side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 
 from hpctrain.arrays.library import host_buffer, library_of
 from hpctrain.collectives.group import Group
+from hpctrain.parallel.errand import Errand
 from hpctrain.parallel.gossip.d_psgd import GossipWeights
 from hpctrain.parallel.gossip.neighbourhood import Neighbourhood
 from hpctrain.parallel.gossip.sums import add_differences
@@ -38,8 +38,7 @@ class OverlappedGossipWeights(GossipWeights):
         super().__init__(group, neighbourhood, topology)
         self._sent: list[np.ndarray] = []
         self._differences: list[np.ndarray] = []  # of each bucket, what comes to its weights after the next step
-        self._thread = ThreadPoolExecutor(1, "gossip")  # which Python waits for at its end, before that of MPI
-        self._talk: Future[None] | None = None
+        self._errand = Errand(group, "gossip")
 
     def attach(self, buckets: Sequence[Bucket]) -> None:
         """Nothing is under way."""
@@ -48,12 +47,12 @@ class OverlappedGossipWeights(GossipWeights):
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Take in what left after the last step, and send off what has come of it."""
-        self._wait()
+        self._errand.wait()
         for bucket, sent, difference in zip(buckets, self._sent, self._differences, strict=True):
             with host_buffer(bucket.weights) as weights:
                 weights += difference
                 sent[...] = weights
-        self._talk = self._thread.submit(self._exchange)
+        self._errand.send(self._exchange)
 
     def _exchange(self) -> None:
         """Make a round. In the thread."""
@@ -62,20 +61,14 @@ class OverlappedGossipWeights(GossipWeights):
             add_differences(difference, sent, self._neighbourhood.exchange(sent))
         self._neighbourhood.advance()
 
-    def _wait(self) -> None:
-        if self._talk is not None:
-            with self._group.calls.piece("gossip"):
-                self._talk.result()
-            self._talk = None
-
     @contextmanager
     def consensus(self, buckets: Sequence[Bucket]) -> Iterator[None]:
         """The plain mean; what is under way is taken in later."""
-        self._wait()
+        self._errand.wait()
         with super().consensus(buckets):
             yield
 
     def state(self) -> dict[str, np.ndarray]:
         """Also what has come, and is to be taken in after the next step."""
-        self._wait()
+        self._errand.wait()
         return {**super().state(), **{f"difference/{number}": its for number, its in enumerate(self._differences)}}

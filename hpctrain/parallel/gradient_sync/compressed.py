@@ -13,9 +13,10 @@ import numpy as np
 from hpctrain.collectives.group import Group
 from hpctrain.comm.operation import Op
 from hpctrain.job.settings import Parallel
-from hpctrain.parallel.compressed_mean import CompressedMean, GroupRanks
+from hpctrain.parallel.compressed_mean import CompressedMean
 from hpctrain.parallel.gradient_sync.central import CentralGradients
 from hpctrain.parallel.memory import PrivateWires
+from hpctrain.parallel.ranks import GroupRanks
 
 
 class CompressedGradients(PrivateWires):

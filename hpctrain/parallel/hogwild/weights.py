@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,15 @@ from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
 from hpctrain.comm.window import SharedWindow, Window
 from hpctrain.parallel.gradient_sync.alone import OwnGradients
+from hpctrain.parallel.hogwild.attendant import Attendant
 from hpctrain.parallel.hogwild.board import Board
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights
 from hpctrain.parallel.staleness import Staleness, histogram
 from hpctrain.parallel.stateless import Stateless
 from hpctrain.parallel.trainable import Bucket
 
-T = TypeVar("T")
 
-
-class HogwildWeights(Stateless):
+class HogwildWeights(PrivateWeights, Stateless):
     """Implements `WeightSync`. Each rank keeps its copy, what it was, and the state of its own optimizer."""
 
     has_replicas = True
@@ -39,15 +38,8 @@ class HogwildWeights(Stateless):
         self._locking = locking
         self._staleness = Staleness()
         self._has_begun = False
+        self._attendant: Attendant | None = None  # where the library is to answer for this rank
         self._version = 0  # of the shared weights, when they were copied last: the number of updates
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory, for the copy."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
 
     def attach(self, buckets: Sequence[Bucket]) -> None:
         """Make the board."""
@@ -63,10 +55,13 @@ class HogwildWeights(Stateless):
         """Where all ranks share memory, that; else what the library has between nodes."""
         if self._group.num_nodes == 1:
             return SharedWindow(self._group.node_comm, num_bytes)
+        self._attendant = Attendant(self._group.comm)
         return self._group.comm.window(num_bytes)
 
     def begin(self) -> None:
         """In the first step: put the weights that all ranks have on the board. All ranks."""
+        if self._attendant:
+            self._attendant.start()
         if self._has_begun:
             return
         self._has_begun = True
@@ -75,9 +70,6 @@ class HogwildWeights(Stateless):
                 self._copied[number][...] = buffer
                 self._board.fill(number, buffer)
         self._group.comm.idle_barrier()
-
-    def before_step(self) -> None:
-        """Nobody else reads the copy."""
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Add the change, and copy anew."""
@@ -104,6 +96,8 @@ class HogwildWeights(Stateless):
             self._group.comm.idle_barrier()
             self._copy()
             self._group.comm.idle_barrier()  # before anybody goes on
+        if self._attendant:
+            self._attendant.stop()  # until the next step
 
     @contextmanager
     def consensus(self, buckets: Sequence[Bucket]) -> Iterator[None]:

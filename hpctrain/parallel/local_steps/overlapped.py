@@ -15,7 +15,6 @@ instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 
 from hpctrain.arrays.library import library_of
 from hpctrain.collectives.group import Group
+from hpctrain.parallel.errand import Errand
 from hpctrain.parallel.local_steps.anchor import Anchor
 from hpctrain.parallel.local_steps.steps import LocalSteps, Piece, on_host
 from hpctrain.parallel.local_steps.sync_schedule import SyncSchedule
@@ -53,43 +53,37 @@ class OverlappedSteps(LocalSteps):
         """As `LocalSteps`, with a `mean` that may be asked for in a thread."""
         super().__init__(group, schedule, mean, make_anchor)
         self._under_way: list[Departed] = []
-        self._thread = ThreadPoolExecutor(1, "averages")  # which Python waits for at its end, before that of MPI
-        self._talk: Future[None] | None = None
+        self._errand = Errand(group, "average of weights")
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """Take in what left after the last step, and send off what is due now."""
-        self._wait()
+        self._errand.wait()
         for departed in self._under_way:
             _arrive(departed)
         self._under_way = []
         super().after_step(buckets)
         if self._under_way:
-            self._talk = self._thread.submit(self._carry, self._under_way)
+            self._errand.send(self._carry)
 
     def _average(self, piece: Piece) -> None:
         own = piece.anchor.gradient(piece.weights)
         self._under_way.append(Departed(piece, own, library_of(own).to_host(own)))
 
-    def _carry(self, under_way: Sequence[Departed]) -> None:
-        for departed in under_way:
+    def _carry(self) -> None:
+        """In the thread, while nothing else departs."""
+        for departed in self._under_way:
             self._mean.mean(departed.piece.number, departed.mean, departed.piece.places)
-
-    def _wait(self) -> None:
-        if self._talk is not None:
-            with self._group.calls.piece("average of weights"):
-                self._talk.result()
-            self._talk = None
 
     @contextmanager
     def consensus(self, buckets: Sequence[Bucket]) -> Iterator[None]:
         """The plain mean; what is under way is taken in later."""
-        self._wait()
+        self._errand.wait()
         with super().consensus(buckets):
             yield
 
     def state(self) -> dict[str, np.ndarray]:
         """Also what has come, and is to be taken in after the next step."""
-        self._wait()
+        self._errand.wait()
         own = {f"own/{departed.piece.number}": on_host(departed.own) for departed in self._under_way}
         means = {f"mean_of_own/{departed.piece.number}": departed.mean for departed in self._under_way}
         return {**super().state(), **own, **means}

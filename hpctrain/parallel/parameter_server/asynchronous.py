@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class PulledWeights(PrivateWeights, OneModel):
         self._buckets = buckets
         pieces = [self.servers.part_of(rank, number, len(its.weights)) for number, its in enumerate(buckets)]
         self._held = Held(buckets, pieces)
-        self._optimizer = part_optimizer(*self._of_job, buckets, self._held)
+        self._optimizer = part_optimizer(*self._of_job, self._group, self.servers, buckets, self._held)
         if rank in self.servers.ranks:
             index = self.servers.ranks.index(rank)
             readers = [
@@ -88,6 +88,7 @@ class PulledWeights(PrivateWeights, OneModel):
         if not self._in_round:
             self._in_round = True
             self._held.take_weights(self._buckets)
+            self._optimizer.begin()
             if self._server:
                 self._server.open()
             if self._worker:
@@ -106,7 +107,7 @@ class PulledWeights(PrivateWeights, OneModel):
         if self._server:
             self._server.check()
         if self._worker:
-            with self._group.traffic.timed():
+            with self._group.calls.piece("push and pull"):
                 self._worker.push(self._optimizer.rates())
                 self._worker.pull(self._meanwhile)
 
@@ -141,13 +142,18 @@ class PulledWeights(PrivateWeights, OneModel):
         return [slice(0, 0)] * len(buckets)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a server's optimizer keeps, when all that was pushed is applied. All ranks, when they meet."""
+        """Nothing but what `whole_state` shows, when all that was pushed is applied. All ranks, when they meet."""
         self._settle()
-        return self._optimizer.state()
+        return {}
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from it."""
-        self._optimizer.load_state(state)
+    def whole_state(self) -> AbstractContextManager[object]:
+        """What servers keep, when all that was pushed is applied. All ranks, when they meet."""
+        self._settle()
+        return self._optimizer.whole_state()
+
+    def loading_state(self) -> AbstractContextManager[object]:
+        """Servers keep it."""
+        return self._optimizer.loading_state()
 
     def report(self) -> dict[str, Any]:
         """The staleness of updates: in clocks where those are bounded, else in updates; and in the other unit."""

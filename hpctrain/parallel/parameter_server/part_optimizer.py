@@ -7,20 +7,25 @@ element must be updated by its own gradient and state alone, since a part may be
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
+from hpctrain.arrays.library import host_buffer
+from hpctrain.collectives.group import Group
 from hpctrain.errors import ModelError
 from hpctrain.optim.optimizer import Optimizer, Parameter
-from hpctrain.parallel.load_arrays import load_arrays
+from hpctrain.parallel.memory import private
 from hpctrain.parallel.parameter_server.held import Held
+from hpctrain.parallel.parameter_server.keys import joined, num_elements, spread
+from hpctrain.parallel.parameter_server.servers import Servers
 from hpctrain.parallel.sharing import why_not_in_parts
 from hpctrain.parallel.trainable import Bucket
-
-STATE_SETTINGS = "model, optimizer and parallel settings"
 
 
 class PartOptimizer(Protocol):
@@ -30,7 +35,7 @@ class PartOptimizer(Protocol):
         """The learning rates of the job's optimizer now, float64: one for each group of its parameters."""
 
     def begin(self) -> None:
-        """Just before a step: start from the state that the job's optimizer has, unless some was loaded."""
+        """Just before a step: go on from the state that the job's optimizer has; it then has none."""
 
     def without_gradient(self) -> Collection[int]:
         """Which of the parts of parameters that lie here have no gradient now, in the model of this rank."""
@@ -38,17 +43,19 @@ class PartOptimizer(Protocol):
     def step(self, rates: Sequence[float], left_out: Collection[int] = ()) -> None:
         """One step at these rates, but for some parts of parameters."""
 
-    def state(self) -> dict[str, np.ndarray]:
-        """What it keeps from step to step, by name. Copies nothing."""
+    def whole_state(self) -> AbstractContextManager[object]:
+        """Inside, rank 0's job optimizer shows what all servers keep. All ranks."""
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from there; raises CheckpointError where it is of something else."""
+    def loading_state(self) -> AbstractContextManager[object]:
+        """Inside, every rank may write all that into its job optimizer; each server keeps its part. All ranks."""
 
 
-def part_optimizer(model: Any, optimizer: Any, buckets: Sequence[Bucket], held: Held) -> PartOptimizer:
+def part_optimizer(
+    model: Any, optimizer: Any, group: Group, servers: Servers, buckets: Sequence[Bucket], held: Held
+) -> PartOptimizer:
     """The one that does to `held` what `optimizer` would. Raises ModelError for one that cannot be run on parts."""
     if isinstance(optimizer, Optimizer):
-        return NnPartOptimizer(optimizer, held)
+        return NnPartOptimizer(optimizer, group, servers, buckets, held)
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         raise ModelError(f"cannot distribute a {type(model).__qualname__}: give a torch module or one of hpctrain.nn")
@@ -56,7 +63,7 @@ def part_optimizer(model: Any, optimizer: Any, buckets: Sequence[Bucket], held: 
         raise ModelError(f"servers hold parts of the weights, and {obstacle}: use parallel.strategy=all_reduce")
     from hpctrain.parallel.parameter_server.torch_part_optimizer import TorchPartOptimizer
 
-    return TorchPartOptimizer(optimizer, buckets, held)
+    return TorchPartOptimizer(optimizer, group, buckets, held)
 
 
 @dataclass
@@ -70,11 +77,20 @@ class HeldPart:
 class NnPartOptimizer:
     """Implements `PartOptimizer` for an optimizer of `hpctrain.optim`, whose parameters all have a gradient."""
 
-    def __init__(self, optimizer: Optimizer, held: Held) -> None:
+    def __init__(
+        self, optimizer: Optimizer, group: Group, servers: Servers, buckets: Sequence[Bucket], held: Held
+    ) -> None:
         self._original = optimizer
+        self._comm = group.comm
+        self._servers = servers
+        self._buckets = buckets
+        self._pieces = held.pieces
         parts: list[Parameter] = [*map(HeldPart, held.weights, held.gradients)]
         self._optimizer = optimizer.over([(str(number), part) for number, part in enumerate(parts)])
-        self._num_steps = np.zeros(1, np.int64)
+        if optimizer.num_steps:
+            with self.loading_state():
+                pass  # what it has kept by now
+        self._forget()
 
     def rates(self) -> np.ndarray:
         """One."""
@@ -91,13 +107,71 @@ class NnPartOptimizer:
         """All."""
         self._optimizer.lr = rates[0]
         self._optimizer.step()
-        self._num_steps += 1
 
-    def state(self) -> dict[str, np.ndarray]:
-        """As `Optimizer.state_dict` has it."""
-        return {**self._optimizer.state_dict(), "step": self._num_steps}
+    @contextmanager
+    def whole_state(self) -> Iterator[None]:
+        """A bucket at a time."""
+        num_steps = self._comm.gather_objects(self._optimizer.num_steps)
+        self._original.num_steps = num_steps[self._servers.ranks[0]]  # servers have made the same number
+        for number, kind, own in self._kept():
+            self._gather(number, kind, own)
+        try:
+            yield
+        finally:
+            self._forget()
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """By value."""
-        load_arrays(self.state(), state, "a server's optimizer", STATE_SETTINGS)
-        self._optimizer.load_state_dict({**state, "step": int(self._num_steps[0])})
+    @contextmanager
+    def loading_state(self) -> Iterator[None]:
+        """Whole arrays, of which a server then copies its parts."""
+        shown = [self._show(number, kind) for number, kind, _ in self._kept()]
+        yield
+        self._optimizer.num_steps = self._original.num_steps
+        for whole, (number, _, own) in zip(shown, self._kept(), strict=True):
+            with host_buffer(whole) as buffer:
+                own[...] = joined(buffer, self._pieces[number])
+        self._forget()
+
+    def _kept(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Of each bucket and kind of state, what this rank keeps: nothing, where it does not serve."""
+        state = self._optimizer.state_dict()
+        for number in range(len(self._buckets)):
+            for kind in self._original.slots:
+                yield number, kind, state[f"{number}.{kind}"]
+
+    def _gather(self, number: int, kind: str, own: np.ndarray) -> None:
+        """Have rank 0 show the parts of all servers."""
+        parts = self._servers.parts(number, len(self._buckets[number].weights))
+        if self._comm.rank:
+            if own.size:
+                self._comm.send(own, 0)
+            return
+        with host_buffer(self._show(number, kind)) as buffer:
+            for server, pieces in zip(self._servers.ranks, parts, strict=True):
+                values = own
+                if server != self._comm.rank:
+                    values = np.empty(num_elements(pieces), buffer.dtype)
+                    if pieces:
+                        self._comm.recv(values, server)
+                spread(values, buffer, pieces)
+
+    def _show(self, number: int, kind: str) -> Any:
+        """Have the job's optimizer hold what it has, or zeros, in an array of a whole bucket, of which it has views."""
+        bucket = self._buckets[number]
+        whole = private(bucket.weights, len(bucket.weights))
+        for name, (start, shape) in zip(bucket.names, bucket.places, strict=True):
+            view = whole[start : start + prod(shape)].reshape(shape)
+            self._original.move_state(f"{name}.{kind}", partial(_moved, view=view))
+        return whole
+
+    def _forget(self) -> None:
+        """Have the job's optimizer hold none."""
+        for bucket in self._buckets:
+            for name in bucket.names:
+                for kind in self._original.slots:
+                    self._original.move_state(f"{name}.{kind}", lambda array: array.reshape(-1)[:0].copy())
+
+
+def _moved(array: Any, view: Any) -> Any:
+    if array.size == view.size:
+        view[...] = array
+    return view

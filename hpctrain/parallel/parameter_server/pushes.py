@@ -11,8 +11,9 @@ from hpctrain.collectives.group import Group
 from hpctrain.compress.build import build_compressor
 from hpctrain.compress.compressor import Compressor
 from hpctrain.job.settings import Parallel
-from hpctrain.parallel.compressed_mean import CompressedMean, GroupRanks
+from hpctrain.parallel.compressed_mean import CompressedMean
 from hpctrain.parallel.parameter_server.keys import Pieces, within
+from hpctrain.parallel.ranks import GroupRanks
 from hpctrain.parallel.trainable import Places
 
 

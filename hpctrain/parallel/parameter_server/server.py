@@ -62,7 +62,6 @@ class Server:
 
     def open(self) -> None:
         """Begin a round; all workers have the weights that are held."""
-        self._optimizer.begin()
         num_rates = len(self._optimizer.rates())
         self._version = 0
         self._desks = [

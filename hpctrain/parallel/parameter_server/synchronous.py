@@ -12,6 +12,7 @@ broadcast of n / S away from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ class WeightsFromServers(PrivateWeights, OneModel):
         """Each server makes its optimizer; ranks that do not serve have one of nothing."""
         pieces = [self._servers.part_of(self._group.rank, *numbered) for numbered in _numbered(buckets)]
         self._held = Held(buckets, pieces)
-        self._optimizer = part_optimizer(*self._of_job, buckets, self._held)
+        self._optimizer = part_optimizer(*self._of_job, self._group, self._servers, buckets, self._held)
 
     def before_step(self) -> None:
         """Nobody else reads them."""
@@ -130,13 +131,13 @@ class WeightsFromServers(PrivateWeights, OneModel):
         for number, bucket in enumerate(buckets):
             tell_all(self._group, self._servers, number, bucket.weights)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """What the server's optimizer keeps."""
-        return self._optimizer.state()
+    def whole_state(self) -> AbstractContextManager[object]:
+        """What servers keep."""
+        return self._optimizer.whole_state()
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from it."""
-        self._optimizer.load_state(state)
+    def loading_state(self) -> AbstractContextManager[object]:
+        """Servers keep it."""
+        return self._optimizer.loading_state()
 
 
 def _numbered(buckets: Sequence[Bucket]) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hpctrain.errors import CheckpointError
+from hpctrain.collectives.group import Group
 from hpctrain.parallel.parameter_server.held import Held
 from hpctrain.parallel.parameter_server.keys import within
+from hpctrain.parallel.torch_owned_step import NUMBERS, Name
+from hpctrain.parallel.torch_sharded_step import Segment, gather_at_root
 from hpctrain.parallel.trainable import Bucket
 
 
@@ -27,22 +30,33 @@ class Part:
     weights: torch.Tensor
     gradient: torch.Tensor
 
-    def of(self, value: torch.Tensor) -> torch.Tensor:
+    def of(self, name: str, value: torch.Tensor) -> torch.Tensor:
         """A copy, in the memory of the host, of what belongs to it; of a number the number."""
-        if value.shape != self.parameter.shape:
+        if name in NUMBERS:
             return value.detach().cpu().clone()
         flat = value.detach().reshape(-1)
         return torch.cat([flat[elements] for elements in self.elements]).cpu()
+
+    def segments(self, index: int, state: Mapping[str, Any]) -> Iterator[Segment]:
+        """What is kept of it, of parameter `index`. A number is told by the part that begins the parameter."""
+        for name, value in state.items():
+            if name not in NUMBERS:
+                lengths = [elements.stop - elements.start for elements in self.elements]
+                for elements, values in zip(self.elements, value.split(lengths), strict=True):
+                    yield (index, name), elements.start, elements.stop, values
+            elif self.elements[0].start == 0:
+                yield (index, name), 0, 1, value.reshape(1)
 
 
 class TorchPartOptimizer:
     """Implements `PartOptimizer` by a twin of the job's optimizer, whose parameters are the parts."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, buckets: Sequence[Bucket], held: Held) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, group: Group, buckets: Sequence[Bucket], held: Held) -> None:
         self._original = optimizer
+        self._group = group
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         groups = [list(_parts_of(group["params"], buckets, held)) for group in optimizer.param_groups]
         self._parts = [part for parts in groups for part in parts]
-        self._has_state = False
         self._twin = copy.copy(optimizer)
         self._twin.state = defaultdict(dict)
         self._twin.param_groups = [
@@ -56,10 +70,12 @@ class TorchPartOptimizer:
 
     def begin(self) -> None:
         """Some make it when they are made, and some are given it from a checkpoint."""
-        for part in [] if self._has_state else self._parts:
-            for name, value in self._original.state.get(part.parameter, {}).items():
-                self._twin.state[part.weights][name] = part.of(value) if torch.is_tensor(value) else value
-        self._has_state = True
+        state = self._original.state
+        for part in self._parts:
+            for name, value in state.get(part.parameter, {}).items():
+                self._twin.state[part.weights][name] = part.of(name, value) if torch.is_tensor(value) else value
+        for parameter in self._parameters:
+            state.pop(parameter, None)
 
     def without_gradient(self) -> Collection[int]:
         """Those for which no rank had one."""
@@ -74,29 +90,33 @@ class TorchPartOptimizer:
             part.weights.grad = None if number in left_out else part.gradient
         self._twin.step()
 
-    def state(self) -> dict[str, np.ndarray]:
-        """As "<number of the part>/<what>"."""
-        return {
-            f"{number}/{name}": value.numpy()
-            for number, part in enumerate(self._parts)
-            for name, value in self._twin.state.get(part.weights, {}).items()
-        }
+    @contextmanager
+    def whole_state(self) -> Iterator[None]:
+        """In the memory of the host."""
+        indices = {parameter: index for index, parameter in enumerate(self._parameters)}
+        mine = [
+            segment
+            for part in self._parts
+            for segment in part.segments(indices[part.parameter], self._twin.state.get(part.weights, {}))
+        ]
+        shown = gather_at_root(self._group, mine, self._shape)
+        for (index, name), value in shown.items():
+            self._original.state[self._parameters[index]][name] = value
+        try:
+            yield
+        finally:
+            for index, _ in shown:
+                self._original.state.pop(self._parameters[index], None)
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """What is as long as a part belongs to its elements; all else are numbers."""
-        found: defaultdict[torch.Tensor, dict[str, Any]] = defaultdict(dict)
-        for name, array in state.items():
-            number, _, what = name.partition("/")
-            part = self._parts[int(number)] if int(number) < len(self._parts) else None
-            if part is None or array.shape not in ((), tuple(part.weights.shape)):
-                raise CheckpointError(
-                    f"what a server kept of its optimizer does not fit: {name} has {array.size} elements in the "
-                    f"checkpoint, and this job {f'{len(part.weights)} weights there' if part else 'no such part'}; "
-                    "go on with its model and parallel settings"
-                )
-            found[part.weights][what] = torch.from_numpy(np.array(array))
-        self._twin.state = found
-        self._has_state = True
+    @contextmanager
+    def loading_state(self) -> Iterator[None]:
+        """Servers copy their parts."""
+        yield
+        self._twin.state.clear()
+        self.begin()
+
+    def _shape(self, name: Name) -> torch.Size:
+        return torch.Size() if name[1] in NUMBERS else self._parameters[name[0]].shape
 
 
 def _parts_of(parameters: Sequence[torch.Tensor], buckets: Sequence[Bucket], held: Held) -> Iterator[Part]:

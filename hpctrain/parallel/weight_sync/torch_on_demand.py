@@ -24,7 +24,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,17 +34,16 @@ from hpctrain.arrays.library import bits_of, library_of
 from hpctrain.collectives.all_gather import all_gather
 from hpctrain.collectives.group import Group
 from hpctrain.comm.patient import PatientCommunicator
-from hpctrain.parallel.memory import private
+from hpctrain.parallel.memory import PrivateWeights
 from hpctrain.parallel.partition import SharedOut
 from hpctrain.parallel.torch_owned_step import Place
 from hpctrain.parallel.trainable import Bucket
 from hpctrain.parallel.weight_sync.one_model import OneModel
+from hpctrain.parallel.weight_sync.torch_absent import bring_back, take_away, tensors_in
 
-T = TypeVar("T")
 
-
-class TorchWeightsOnDemand(OneModel):
-    """Implements `WeightSync`."""
+class TorchWeightsOnDemand(PrivateWeights, OneModel):
+    """Implements `WeightSync`, in memory that `watch` frees."""
 
     passes_are_collective = True
 
@@ -61,22 +61,11 @@ class TorchWeightsOnDemand(OneModel):
         self._expected: list[int] = []  # in the pass before
         self._coming: tuple[int, Future[np.ndarray]] | None = None
         self._holds_all = False
-        self._views: Sequence[tuple[Place, torch.Tensor]] = []
-
-    def allocate(self, like: Any, length: int) -> Any:
-        """Private memory, which `watch` frees."""
-        return private(like, length)
-
-    def gather(self, value: T) -> list[T]:
-        """This rank alone."""
-        return [value]
+        self._views: Sequence[Sequence[tuple[Place, torch.Tensor, str]]] = []  # of each bucket, its named parameters
 
     def common(self, buckets: Sequence[Bucket]) -> Sequence[slice]:
         """Nothing: of each weight one rank holds the only copy."""
         return [slice(0, 0)] * len(buckets)
-
-    def before_step(self) -> None:
-        """No weights are whole."""
 
     def after_step(self, buckets: Sequence[Bucket]) -> None:
         """They are gathered when they are used."""
@@ -97,7 +86,11 @@ class TorchWeightsOnDemand(OneModel):
             own: the part of each that this rank updates, in memory of its own, perhaps of more bits.
         """
         self._weights, self._own = weights, own
-        self._views = [(place, place.parameter.data) for place in places]
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        self._views = [
+            [(place, place.parameter.data, names[place.parameter]) for place in places if place.bucket == number]
+            for number in range(len(weights))
+        ]
         self._there = set(range(len(weights)))
         self._free(self._there)
         buckets_of = {place.parameter: place.bucket for place in places}
@@ -183,11 +176,15 @@ class TorchWeightsOnDemand(OneModel):
         weights = self._weights[number]
         weights.untyped_storage().resize_(len(weights) * weights.itemsize)
         bits_of(weights).copy_(torch.from_numpy(buffer))
+        for place, *_ in self._views[number]:
+            bring_back(place.parameter)
         self._there.add(number)
 
     def _free(self, numbers: set[int]) -> None:
-        for number in tuple(numbers):
+        for number in numbers:
             self._weights[number].untyped_storage().resize_(0)
+            for place, _, name in self._views[number]:
+                take_away(place.parameter, name)
         self._there = self._there - numbers
 
     @contextmanager
@@ -201,17 +198,19 @@ class TorchWeightsOnDemand(OneModel):
         self._gathered.clear()
         # In memory of their own: somebody may look at them as NumPy arrays, after which torch frees no storage.
         whole = [self._whole(number) for number in range(len(self._weights))]
-        for place, _ in self._views:
-            weights = whole[place.bucket][place.start : place.stop]
-            place.parameter.data = weights.view(place.parameter.shape)
+        for weights, views in zip(whole, self._views, strict=True):
+            for place, *_ in views:
+                place.parameter.data = weights[place.start : place.stop].view(place.parameter.shape)
+                bring_back(place.parameter)
         self._holds_all = True
         try:
             yield
         finally:
             self._holds_all = False
             self._at_work.clear()
-            for place, view in self._views:
+            for place, view, name in chain.from_iterable(self._views):
                 place.parameter.data = view
+                take_away(place.parameter, name)
 
     def _whole(self, number: int) -> torch.Tensor:
         like, buffer = self._weights[number], self._thread.submit(self._fetch, number).result()
@@ -233,21 +232,9 @@ def _hook(module: torch.nn.Module, sync: TorchWeightsOnDemand, numbers: Sequence
 
     def after_forward(_: torch.nn.Module, inputs: Any, outputs: Any) -> None:
         sync.leave(numbers)
-        for tensor in _tensors(outputs):
+        for tensor in tensors_in(outputs):
             if tensor.requires_grad:
                 tensor.register_hook(before_backward)  # type: ignore[no-untyped-call]
 
     module.register_forward_pre_hook(before_forward)
     module.register_forward_hook(after_forward)
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """All tensors in what a module returns."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)

@@ -51,6 +51,12 @@ class WeightSync(Protocol):
     def skip_step(self) -> None:
         """This rank makes no step of its gradients, which are not finite. All ranks that step together."""
 
+    def whole_state(self) -> AbstractContextManager[object]:
+        """Inside, rank 0's optimizer shows what others keep in its place, as if it had trained alone. All ranks."""
+
+    def loading_state(self) -> AbstractContextManager[object]:
+        """Inside, every rank may write all that into its optimizer; then others go on from it. All ranks, the same."""
+
     def consensus(self, buckets: Sequence[Bucket]) -> AbstractContextManager[object]:
         """Inside, the weights of every rank are those that training has come to, the same bits. All ranks.
 

@@ -62,10 +62,13 @@ def test_a_size_holds_whole_elements_of_the_dtype() -> None:
     ("arguments", "complaint"),
     [
         (["colectives"], "invalid choice: 'colectives'"),
-        (["collectives", "--opz", "x"], "unrecognized arguments: --opz x; python -m hpctrain.bench --help says more"),
+        (
+            ["collectives", "--opz", "x"],
+            "unrecognized arguments: --opz x; python -m hpctrain.bench collectives --help says more",
+        ),
         (["collectives", "--ops", "all_reduce,reduce"], '--ops: there is no "reduce": use some of all_reduce, shared'),
         (["collectives", "--plot", "p.jpeg"], r'--plot "p.jpeg": write a name that ends in .png, .svg or .pdf'),
-        (["collectives", "--repeats", "2"], "a median wants 3 turns at least"),
+        (["collectives", "--repeats", "2"], "--repeats: 2 is no whole number, at least 3"),
         (["collectives", "--grade", "a", "--out", "b"], "--grade measures, and writes neither --out nor --plot"),
     ],
 )

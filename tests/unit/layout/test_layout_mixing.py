@@ -157,6 +157,20 @@ def test_random_matchings_shrink_the_expected_square_of_the_distance(size: int) 
     assert expected == pytest.approx(formula, abs=1e-12)
 
 
+@pytest.mark.parametrize("size", range(3, 9))
+def test_the_matchings_that_are_drawn_shrink_it_as_much(size: int) -> None:
+    """The mean over 4,000 rounds, each from a start of its own."""
+    mixing = Mixing.of("random_matching", size, seed=3)
+    random = np.random.default_rng(size)
+    ratios = []
+    for round in range(4000):
+        values = random.normal(size=size)
+        values -= values.mean()
+        mixed = mixing.matrix(round) @ values
+        ratios.append(mixed @ mixed / (values @ values))
+    assert math.sqrt(np.mean(ratios)) == pytest.approx(mixing.contraction(), rel=0.05)
+
+
 def test_the_second_eigenvalue_where_columns_alone_sum_to_1() -> None:
     matrix = np.random.default_rng(0).random((7, 7))
     matrix /= matrix.sum(axis=0)
