@@ -33,7 +33,7 @@ IN_GPU_VENV := PATH="$(CURDIR)/.venv-gpu/bin:$$PATH" LD_LIBRARY_PATH="$(GPU_LIBR
 PACKAGE := setup.py pyproject.toml constraints.txt
 # A stamp is written when an installation is complete: an interrupted one is done again.
 TRAIN_READY := .venv/.ready-$(EXTRAS)
-TEST_READY := .venv/.ready-mpi,torch,report,data,dev
+TEST_READY := .venv/.ready-mpi,torch,report,data,live,dev
 GPU_READY := .venv-gpu/.ready-$(GPU_EXTRAS)
 
 .PHONY: help train test test-unit test-parallel test-system test-gpu check format hooks bench tune bench-gpu clean

@@ -22,6 +22,7 @@ setup(
         "hpctrain.data": ["*.npz", "*.txt"],
         "hpctrain.job": ["*.toml"],
         "hpctrain.launch.slurm": ["*.in"],
+        "hpctrain.study.report": ["templates/*"],
     },
     install_requires=["numpy>=2", "pydantic>=2.7", "rich>=13", "safetensors>=0.4.3", "threadpoolctl>=3"],
     extras_require={
@@ -32,7 +33,9 @@ setup(
         "cupy-cuda13x": ["cupy-cuda13x>=13.6"],
         "data": ["h5py>=3.11", "pillow>=10", "pyarrow>=16"],
         "report": ["jinja2>=3", "matplotlib>=3.8"],
-        "dev": ["hypothesis", "mypy", "pandas", "pre-commit", "pytest>=8.3", "ruff", "scikit-learn"],
+        "live": ["prometheus_client>=0.20", "tensorboardX>=2.6"],
+        "mlflow": ["mlflow-skinny>=2.20"],
+        "dev": ["hypothesis", "mypy", "pandas", "pre-commit", "pytest>=8.3", "ruff", "scikit-learn", "tensorboard"],
     },
     entry_points={"console_scripts": ["hpctrain = hpctrain.__main__:main"]},
 )

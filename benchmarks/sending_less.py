@@ -21,8 +21,10 @@ from pathlib import Path
 from statistics import median
 
 from harness.arguments import parser, positive
+from harness.hosts import RATES, hosts
 from harness.machine import describe_machine
 from harness.measure import in_turns
+from harness.namespaces import enter_namespaces
 from harness.page import aligned, digits, page
 from strategies_run import Run, train
 
@@ -50,17 +52,19 @@ TABLES: Mapping[str, Mapping[str, Sequence[str]]] = {
 def main() -> None:
     """Train every contender of a table, and publish."""
     asked = _arguments()
-    settings = {FIRST: ["parallel.gradient_sync=replicated"], **TABLES[asked.table]}
+    enter_namespaces()
+    settings = {FIRST: [], **TABLES[asked.table]}
     day = datetime.now(UTC).date().isoformat()
     raw = asked.results / f"{day}-sending_less-{asked.table}-{Path(asked.job).stem}.jsonl"
     asked.results.mkdir(parents=True, exist_ok=True)
     raw.write_text("")
     runs: list[Run] = []
-    for seed, name in in_turns(settings, asked.repeats):
-        runs.append(train(name, asked.job, [*asked.set, *settings[name]], asked.ranks, seed))
-        with raw.open("a") as file:
-            file.write(json.dumps(asdict(runs[-1])) + "\n")
-        print(f"{name}: {runs[-1].final}", flush=True)
+    with hosts(asked.link) as cluster:
+        for seed, name in in_turns(settings, asked.repeats):
+            runs.append(train(name, asked.job, [*asked.set, *settings[name]], asked.ranks, seed, cluster))
+            with raw.open("a") as file:
+                file.write(json.dumps(asdict(runs[-1])) + "\n")
+            print(f"{name}: {runs[-1].final}", flush=True)
     table = [_HEADER, *(_line(name, runs) for name in settings)]
     print(aligned(table))
     environment = {
@@ -83,7 +87,8 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("table", choices=TABLES)
     made.add_argument("--job", default="jobs/digits_cnn.toml", help="job file")
     made.add_argument("--set", nargs="*", default=[], help="settings for all contenders, section.key=value")
-    made.add_argument("--ranks", type=positive, default=4, help="world size")
+    made.add_argument("--ranks", type=positive, default=4, help="world size, a multiple of four")
+    made.add_argument("--link", choices=RATES, default="1gbit", help="speed of the links")
     return made.parse_args()
 
 

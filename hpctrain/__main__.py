@@ -16,6 +16,8 @@ _COMMANDS = {
     "local": "start ranks of a program on this machine, without MPI",
     "doctor": "say what is here, and what will not work",
     "bench": "measure how fast the ranks of a job talk, and tune for it",
+    "study": "run a job on several numbers of ranks, and report how it scales",
+    "watch": "show how a run goes",
     "flight": "show what each rank was doing when a run hung or died",
     "checkpoint": "list and verify the checkpoints of a run",
 }

@@ -20,10 +20,9 @@ from harness.launch import finish, start
 from harness.namespaces import NAMESPACES, run
 
 RATES = ("1gbit", "100mbit")  # of a link, as tc writes them
-NAMES = ("host1", "host2", "host3", "host4")
-ADDRESSES = ("10.77.0.11", "10.77.0.12", "10.77.0.13", "10.77.0.14")
 NETWORK = "10.77.0.0/24"
 INTERFACE = "eth0"
+SETTINGS = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": INTERFACE, "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 # A bucket of 256 kB: as much as 1 Gbit/s carries in 2 ms.
 SHAPE = ("burst", "256kb", "latency", "50ms")
@@ -38,8 +37,14 @@ exec nsenter --target "$process" {namespaces} -- sh -c "$*"
 
 @dataclass(frozen=True)
 class Hosts:
-    """Four hosts that are up; `folder` has a file for each, with the process that holds it, and the agent."""
+    """Hosts that are up.
 
+    Attributes:
+        names: of them.
+        folder: has a file for each, with the process that holds it, and the agent.
+    """
+
+    names: Sequence[str]
     folder: Path
 
     def launch(self, command: Sequence[str], ranks_per_host: int, seconds: float, options: Sequence[str] = ()) -> None:
@@ -47,36 +52,44 @@ class Hosts:
 
         Ranks talk through the links, by Open MPI or by Gloo. `options` are for mpirun.
         """
-        places = ",".join(f"{name}:{ranks_per_host}" for name in NAMES)
+        ranks = len(self.names) * ranks_per_host
+        all_options = [*self.options(ranks_per_host), *options]
+        finish(start(command, ranks, SETTINGS, options=all_options, wrapper=self.first), seconds)
+
+    @property
+    def first(self) -> Sequence[str]:
+        """The beginning of a command line that runs the rest on the first host."""
+        return on((self.folder / self.names[0]).read_text())
+
+    def options(self, ranks_per_host: int) -> list[str]:
+        """For mpirun on the first host, so that it starts ranks on all of them."""
+        places = ",".join(f"{name}:{ranks_per_host}" for name in self.names)
         daemons = {"plm": "ssh", "plm_ssh_agent": str(self.folder / "agent"), "prte_if_include": NETWORK}
         messages = {"pml": "ob1", "btl": "self,sm,tcp", "btl_tcp_if_include": NETWORK, "mpi_yield_when_idle": "1"}
-        all_options = ["--host", places, "--map-by", f"ppr:{ranks_per_host}:node:OVERSUBSCRIBE", "--bind-to", "none"]
-        all_options += [word for name, value in daemons.items() for word in ("--prtemca", name, value)]
-        all_options += [*mca(messages), *options]
-        settings = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": INTERFACE, "TORCH_CPP_LOG_LEVEL": "ERROR"}
-        first = on((self.folder / NAMES[0]).read_text())
-        ranks = len(NAMES) * ranks_per_host
-        finish(start(command, ranks, settings, options=all_options, wrapper=first), seconds)
+        options = ["--host", places, "--map-by", f"ppr:{ranks_per_host}:node:OVERSUBSCRIBE", "--bind-to", "none"]
+        options += [word for name, value in daemons.items() for word in ("--prtemca", name, value)]
+        return [*options, *mca(messages)]
 
 
 @contextmanager
-def hosts(rate: str) -> Iterator[Hosts]:
-    """The hosts, until the end of the block, with links of `rate` both ways. After `enter_namespaces`."""
+def hosts(rate: str, number: int = 4) -> Iterator[Hosts]:
+    """Hosts, until the end of the block, with links of `rate` both ways. After `enter_namespaces`."""
+    addresses = {f"host{index}": f"10.77.0.{10 + index}" for index in range(1, number + 1)}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        names = ["127.0.0.1 localhost", *map(" ".join, zip(ADDRESSES, NAMES, strict=True))]
-        (folder / "hosts").write_text("\n".join([*names, ""]))
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
+        (folder / "hosts").write_text("\n".join([*lines, ""]))
         run("mount", "--bind", str(folder / "hosts"), "/etc/hosts")
         stack.callback(run, "umount", "/etc/hosts")
         (folder / "agent").write_text(AGENT.format(folder=folder, namespaces=" ".join(NAMESPACES)))
         (folder / "agent").chmod(0o755)
         run("ip", "link", "add", "bridge", "up", "type", "bridge")
         stack.callback(run, "ip", "link", "delete", "bridge")
-        for name, address in zip(NAMES, ADDRESSES, strict=True):
+        for name, address in addresses.items():
             process = stack.enter_context(_namespaces(name))
             (folder / name).write_text(process)
             _link(name, process, address, rate)
-        yield Hosts(folder)
+        yield Hosts(tuple(addresses), folder)
 
 
 def mca(parameters: dict[str, str]) -> list[str]:

@@ -34,6 +34,7 @@ def check(job: Job) -> Iterator[Problem]:
     yield from _optimizer(job)
     yield from _device(job)
     yield from _resume(job)
+    yield from _stage(job)
     yield from check_composition(job)
 
 
@@ -120,6 +121,16 @@ def _resume(job: Job) -> Iterator[Problem]:
         hint = f'did you mean "{meant}"?' if meant else f"none is there in {Path.cwd()}"
         text = f'run.resume is "{resume}", and must be "no", "auto" or the path of a checkpoint ({hint})'
         yield Problem(("run.resume",), text)
+
+
+def _stage(job: Job) -> Iterator[Problem]:
+    run = job.run
+    for name, value in {"run.stage_dir": run.stage_dir, "run.stage_keep": run.stage_keep}.items():
+        if value and run.stage == "none":
+            text = (
+                f'{name} is for copies on the nodes, and run.stage is "none": set run.stage to "node", or leave it out'
+            )
+            yield Problem((name, "run.stage"), text)
 
 
 def _exists(path: str) -> bool:

@@ -34,6 +34,8 @@ def expected(field: FieldInfo) -> str:
     if kind is Literal:
         return "one of " + ", ".join(map(written, arguments))
     if kind is list:
+        if get_origin(arguments[0]) is Literal:
+            return "a list of any of " + ", ".join(map(written, get_args(arguments[0])))
         item = FieldInfo.from_annotation(arguments[0])
         bounds = _bounds(item)
         return f"a list of {_PLURALS[item.annotation]}{', each ' if bounds else ''}{bounds}"

@@ -70,6 +70,20 @@ class Run(Section):
         "auto", description="auto: a progress bar on a terminal, plain lines elsewhere"
     )
     trace: bool = Field(False, description="write trace.json, a timeline of every rank, to open in a browser")
+    stage: Literal["none", "node"] = Field(
+        "none",
+        description="node: rank 0 reads the installed packages, hpctrain and the data, and each node gets a copy, from "
+        "which its ranks go on; none: every rank reads them where they are",
+    )
+    stage_dir: FilePath = Field(
+        "", description="stage: folder for the copies in the local storage of each node; empty: $TMPDIR, or else /tmp"
+    )
+    stage_keep: bool = Field(False, description="stage: leave the copies on the nodes at the end, for the next job")
+    metrics_to: list[Literal["tensorboard", "mlflow", "prometheus"]] = Field(
+        [],
+        description="where metrics go besides metrics.jsonl: TensorBoard's event files, in the run directory; MLflow, "
+        "where MLFLOW_TRACKING_URI says, else in the run directory; metrics.prom, text for Prometheus",
+    )
 
 
 class Data(Section):

@@ -87,6 +87,13 @@ _ON_ONE_NODE = {"OMPI_MCA_btl": "^ofi"}
 # A rank that waits gives its core to the others, in Open MPI and in Intel MPI. MPICH does so by itself.
 _CROWDED = {"OMPI_MCA_mpi_yield_when_idle": "1", "I_MPI_THREAD_YIELD": "3", "I_MPI_THREAD_SLEEP": "0"}
 
+_MLFLOW = {
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
 _ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 # What may be shown and kept: nothing else, since an environment also holds passwords.
 _RECORDED = (
@@ -188,6 +195,16 @@ def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def tuning_file(environ: Mapping[str, str] = os.environ) -> str:
     """The tuning file that is set for all jobs, by a person or a site; empty where there is none."""
     return environ.get(_TUNING, "")
+
+
+def prepare_mlflow(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set what MLflow reads, except what the user has set. Call before it is imported.
+
+    It tells its makers nothing, does not try for minutes where its server is away, and keeps a store in files: a
+    database on a file system that nodes share is asking for trouble.
+    """
+    for name, value in _MLFLOW.items():
+        environ.setdefault(name, value)
 
 
 def slurm_job_id(environ: Mapping[str, str] = os.environ) -> str | None:

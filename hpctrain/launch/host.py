@@ -23,6 +23,7 @@ class Host:
     shared_memory_bytes: int  # free in /dev/shm; 0 where there is none
     gpus: tuple[str, ...]  # names, from nvidia-smi
     links: dict[str, int]  # network interfaces that are up, in Mbit/s; without loopback and those that do not say
+    boot: str = ""  # number of its kernel's start: the same on nodes that are containers of one machine
 
 
 def look_at_host() -> Host:
@@ -35,7 +36,16 @@ def look_at_host() -> Host:
         shared_memory_bytes=shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else 0,
         gpus=gpu_names(),
         links=link_speeds(),
+        boot=boot_number(),
     )
+
+
+def boot_number(file: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
+    """What Linux draws anew at each start; empty where the system does not tell."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -4,10 +4,13 @@
     runs/<job>/2026-11-21T10-15-30/
       job.json          every setting
       environment.json  versions, nodes, GPUs, git
+      run.json          ranks, model, data, number of steps: what is known when training begins
       metrics.jsonl     one object a logged step
       summary.json      how it ended
+      steps.npz         seconds of the last steps of every rank, by section
       curves.png        loss and accuracy
       trace.json        a timeline of every rank, when asked
+      metrics.prom, tensorboard/, mlflow/   metrics for other programs, when asked
       logs/rank-0000.log
       logs/rank-0000.flight   the last calls of a rank
       logs/stalls.txt         ranks that waited in vain
@@ -22,15 +25,18 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from hpctrain.errors import EnvironmentProblem, HpctrainError
 from hpctrain.job.settings import Run
 
-_RUNS = Path("runs")
+RUNS = Path("runs")
+"""Where run directories lie, in the working directory."""
+
 _LATEST = "latest"
 
 
@@ -50,11 +56,11 @@ class RunDir:
         earlier = cls.newest(run.name) if run.resume == "auto" else None
         path = Path(run.dir) if run.dir else earlier.path if earlier else None
         try:
-            opened = cls(path) if path else cls(_new(_RUNS / run.name, datetime.now()))
+            opened = cls(path) if path else cls(_new(RUNS / run.name, datetime.now()))
             opened.checkpoints.mkdir(parents=True, exist_ok=True)
             opened.rank_log(0).parent.mkdir(exist_ok=True)
         except OSError as error:
-            where = path or _RUNS / run.name
+            where = path or RUNS / run.name
             raise EnvironmentProblem(
                 f"the run directory {where} cannot be made (in {Path.cwd()}): {error.strerror}; "
                 "give a place that can be written with run.dir=..."
@@ -64,7 +70,7 @@ class RunDir:
     @classmethod
     def newest(cls, name: str) -> RunDir | None:
         """The newest run directory of the job `name` that holds a checkpoint, complete or not; None without one."""
-        for path in sorted((_RUNS / name).glob("[0-9]*"), key=_age, reverse=True):
+        for path in sorted((RUNS / name).glob("[0-9]*"), key=_age, reverse=True):
             if any(cls(path).checkpoints.glob("step-*")):
                 return cls(path)
         return None
@@ -80,6 +86,11 @@ class RunDir:
         return self.path / "environment.json"
 
     @property
+    def begin(self) -> Path:
+        """What is known when training begins; written anew when a run continues."""
+        return self.path / "run.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object a logged step, one a line."""
         return self.path / "metrics.jsonl"
@@ -90,6 +101,11 @@ class RunDir:
         return self.path / "summary.json"
 
     @property
+    def steps(self) -> Path:
+        """Seconds of the last steps: for each section of a step an array (steps, ranks)."""
+        return self.path / "steps.npz"
+
+    @property
     def curves(self) -> Path:
         """A picture of loss and accuracy."""
         return self.path / "curves.png"
@@ -98,6 +114,21 @@ class RunDir:
     def trace(self) -> Path:
         """A timeline of every rank."""
         return self.path / "trace.json"
+
+    @property
+    def prometheus(self) -> Path:
+        """How the run stands, for Prometheus."""
+        return self.path / "metrics.prom"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow(self) -> Path:
+        """The folder in which it is kept which run of MLflow this is; also MLflow's store, where it has no other."""
+        return self.path / "mlflow"
 
     @property
     def checkpoints(self) -> Path:
@@ -125,14 +156,22 @@ class RunDir:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path`, whole or not at all; NaN and infinity, which JSON has not, become null.
 
+    Raises HpctrainError as `write_whole` does.
+    """
+    text = json.dumps(_finite(value), indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Have `write` fill a file that becomes `path` when it is complete.
+
     Raises HpctrainError where the file cannot be written (full disk, read-only directory); an earlier one is then
     as it was.
     """
-    text = json.dumps(_finite(value), indent=2) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

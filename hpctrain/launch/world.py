@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from hpctrain.errors import SettingsError
 from hpctrain.launch.cores import set_threads, share_of_cores, usable_cores
 from hpctrain.launch.environment import Launcher, discover, local_seat, prepare, remember_threads, tuning_file
+from hpctrain.launch.startup import Startup
 from hpctrain.launch.trap import check_library, check_world
 from hpctrain.resilience.fatal import end_world, end_world_on_exceptions
 
@@ -29,6 +30,7 @@ class World:
         launcher: who started them.
         threads: that this rank computes with.
         notes: what a person should be told once, e.g. that ranks share cores.
+        startup: where the time has gone so far.
     """
 
     group: Group
@@ -37,6 +39,7 @@ class World:
     launcher: Launcher
     threads: int
     notes: tuple[str, ...]
+    startup: Startup
 
 
 def join(threads: int = 0, tuning: str = "", device_path: str = "auto") -> World:
@@ -47,7 +50,7 @@ def join(threads: int = 0, tuning: str = "", device_path: str = "auto") -> World
     `init`. Raises EnvironmentProblem where the launcher and MPI do not fit together, and SettingsError where rank 0
     cannot use the tuning file.
     """
-    launcher = discover()
+    startup, launcher = Startup(), discover()
     preparation = prepare(launcher, threads)
     from hpctrain.collectives.group import Group  # these import NumPy, which reads its threads from the environment
     from hpctrain.comm.connect import connect
@@ -55,6 +58,7 @@ def join(threads: int = 0, tuning: str = "", device_path: str = "auto") -> World
     from hpctrain.launch.guard import guard_of_process
     from hpctrain.launch.tuning import agreed_tuning, notes_on
 
+    startup.end("import")
     comm = connect(launcher.launched, lambda library: check_library(launcher, library), local_seat())
     check_world(launcher, comm.size, comm.library)
     if launcher.launched:
@@ -69,7 +73,9 @@ def join(threads: int = 0, tuning: str = "", device_path: str = "auto") -> World
         used = share_of_cores(affinities, group.local_rank)
         remember_threads(used)
     set_threads(used)
-    return World(group, comm, guard, launcher, used, (*preparation.notes, *notes_on(group.tuning, comm.library, file)))
+    startup.end("mpi_init")
+    notes = (*preparation.notes, *notes_on(group.tuning, comm.library, file))
+    return World(group, comm, guard, launcher, used, notes, startup)
 
 
 def init(

@@ -1,4 +1,4 @@
 """Scaling studies: what was measured on few ranks, fitted, tells what many would do.
 
-Arithmetic alone: nothing is sent, and no file is read.
+The files here are arithmetic alone. `runs/` starts runs and reads what they leave, `report/` writes what comes of it.
 """

@@ -15,7 +15,7 @@ was made where a measurement was left out: how far the model was off, besides ho
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
@@ -155,7 +155,8 @@ def forecast(
                 total / float(seconds[0]),
             )
         )
-    return Forecast(strategy, scaling, tuple(points), *_pays_up_to(points, scaling))
+    worlds = ((point.case.placement.world_size, point.seconds.value, point.efficiency.value) for point in points)
+    return Forecast(strategy, scaling, tuple(points), *pays_up_to(worlds, scaling))
 
 
 def _range(value: float, likely: np.ndarray) -> Range:
@@ -164,13 +165,16 @@ def _range(value: float, likely: np.ndarray) -> Range:
     return Range(float(value), min(float(low), float(value)), max(float(high), float(value)))
 
 
-def _pays_up_to(points: Sequence[Point], scaling: Scaling) -> tuple[int, str]:
+def pays_up_to(worlds: Iterable[tuple[int, float, float]], scaling: Scaling) -> tuple[int, str]:
+    """The last world size that pays, 0 if none does, and why it ends there, as a sentence; empty where it does not end.
+
+    `worlds` are (size, seconds of a step, efficiency), by ascending size.
+    """
     last, shortest = 0, float("inf")
-    for point in points:
-        size = point.case.placement.world_size
-        if point.efficiency.value < LEAST_EFFICIENCY:
-            return last, f"At {size} ranks the efficiency is {point.efficiency.value:.0%}."
-        if scaling is Scaling.STRONG and point.seconds.value >= shortest:
+    for size, seconds, efficiency in worlds:
+        if efficiency < LEAST_EFFICIENCY:
+            return last, f"At {size} ranks the efficiency is {efficiency:.0%}."
+        if scaling is Scaling.STRONG and seconds >= shortest:
             return last, f"At {size} ranks a step is no shorter than at {last}."
-        last, shortest = size, point.seconds.value
+        last, shortest = size, seconds
     return last, ""

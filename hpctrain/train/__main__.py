@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import sys
 import time
@@ -16,6 +17,8 @@ from hpctrain.resilience.fatal import SECONDS_FOR_RANK_0, end_world
 
 if TYPE_CHECKING:
     from hpctrain.job.settings import Job
+    from hpctrain.launch.stage.staged import Staged
+    from hpctrain.launch.world import World
     from hpctrain.train.run import Session
 
 
@@ -54,7 +57,7 @@ def _refuse(error: HpctrainError, speaks: bool) -> int:
 
 
 def _train(request: Request, launcher: Launcher) -> int:
-    job = _load(request)
+    job = _load(request, launcher)
     try:
         if not isinstance(job, HpctrainError) and _wants_ranks(job, launcher):
             return _start_ranks(job.run.local_ranks, launcher)
@@ -72,10 +75,11 @@ def _train(request: Request, launcher: Launcher) -> int:
         if refused is not None:
             return _refuse(refused, world.group.rank == 0)
     assert not isinstance(job, HpctrainError)
+    staged = _stage(job, world)
     from hpctrain.train.run import Session, run_job
 
     keep_freed_memory()
-    session = Session(job, world)
+    session = Session(job, world, staged)
     try:
         status = run_job(session)
     except BaseException as error:
@@ -103,13 +107,33 @@ def _start_ranks(size: int, launcher: Launcher) -> int:
     return run_local_ranks([sys.executable, *sys.orig_argv[1:]], size)
 
 
-def _load(request: Request) -> Job | HpctrainError:
+def _load(request: Request, launcher: Launcher) -> Job | HpctrainError:
     from hpctrain.job.load import load_job
+    from hpctrain.train.callbacks.exports import check_installed
 
     try:
-        return load_job(request.job, request.overrides)
+        job = load_job(request.job, request.overrides)
+        if launcher.rank == 0:  # it alone writes metrics
+            check_installed(job.run.metrics_to)
+        return job
     except HpctrainError as error:
         return error
+
+
+def _stage(job: Job, world: World) -> Staged:
+    """Bring what is to be imported and read to the nodes, before it is. All ranks."""
+    from hpctrain.launch.stage.staged import Staged
+
+    if job.run.stage == "none":
+        return Staged()
+    from hpctrain.launch.stage.imports import import_from
+    from hpctrain.launch.stage.stage import Roots, stage
+
+    staged = stage(world.comm, job.run, Roots.of(job.data))
+    atexit.register(staged.leave)  # called after what is registered later: torch may want more of itself at the end
+    import_from(staged.local)
+    world.startup.end("stage")
+    return staged
 
 
 def _close(session: Session, error: BaseException) -> None:

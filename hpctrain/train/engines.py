@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from hpctrain.collectives.group import Group
 from hpctrain.data.open import OpenedData
@@ -15,15 +16,24 @@ from hpctrain.train.engine import Engine
 
 
 def build_engine(job: Job, data: OpenedData, group: Group) -> Engine:
-    """The engine that `model.engine` names. Raises InputError kinds where job, data and machine do not fit together."""
+    """The engine that `model.engine` names, whose library `import_library` has imported.
+
+    Raises InputError kinds where job, data and machine do not fit together.
+    """
     return _BUILDERS[job.model.engine](job, data, group)
 
 
-def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
+def import_library(engine: str) -> None:
+    """Import what `engine` computes with. Raises EnvironmentProblem where it is not installed."""
     try:
-        import torch
+        import_module(engine)
     except ImportError as error:
-        raise EnvironmentProblem(_missing("torch", error)) from error
+        raise EnvironmentProblem(_missing(engine, error)) from error
+
+
+def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
+    import torch
+
     from hpctrain.models.torch_recompute import recompute_activations
     from hpctrain.train.torch_engine import TorchEngine
 
@@ -60,10 +70,8 @@ def _numpy(job: Job, data: OpenedData, group: Group) -> Engine:
 
 
 def _cupy(job: Job, data: OpenedData, group: Group) -> Engine:
-    try:
-        import cupy
-    except ImportError as error:
-        raise EnvironmentProblem(_missing("cupy", error)) from error
+    import cupy
+
     try:
         num_gpus = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

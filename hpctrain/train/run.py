@@ -7,39 +7,30 @@ import logging
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hpctrain.checkpoint.store import Checkpoint
-from hpctrain.collectives.group import Group
-from hpctrain.comm.rank_words import named
-from hpctrain.data.dataset import Dataset
-from hpctrain.data.loader import Loader
-from hpctrain.data.open import OpenedData, open_data
-from hpctrain.data.ranks import Ranks
-from hpctrain.errors import CommunicationError, DataError, HpctrainError, SettingsError
+from hpctrain.errors import CommunicationError, HpctrainError
 from hpctrain.job.settings import Job
-from hpctrain.launch.age import process_age_seconds
 from hpctrain.launch.environment import slurm_job_id
 from hpctrain.launch.facts import environment_facts
-from hpctrain.launch.run_dir import RunDir, write_json
+from hpctrain.launch.run_dir import RunDir, write_json, write_whole
+from hpctrain.launch.stage.staged import Staged
+from hpctrain.launch.startup import slowest, words
 from hpctrain.launch.world import World
-from hpctrain.parallel.distribution import Distribution
-from hpctrain.parallel.plan import Plan
 from hpctrain.resilience.fatal import end_world
 from hpctrain.resilience.stop_request import StopRequest
+from hpctrain.train.assemble import assemble, resume
 from hpctrain.train.callbacks.callback import Callback, RunInfo
 from hpctrain.train.callbacks.curves import Curves
+from hpctrain.train.callbacks.exports import exports
+from hpctrain.train.callbacks.journal import Journal
 from hpctrain.train.callbacks.metrics import Metrics
 from hpctrain.train.callbacks.progress import progress
 from hpctrain.train.callbacks.trace import Trace, trace_json
 from hpctrain.train.clock import Clock
-from hpctrain.train.engines import build_engine
-from hpctrain.train.rank_shards import load_rank_shard
-from hpctrain.train.resume import check_position, find_checkpoint, position_keys
 from hpctrain.train.trainer import Trainer
 
 log = logging.getLogger("hpctrain")
@@ -51,6 +42,7 @@ class Session:
 
     job: Job
     world: World
+    staged: Staged = field(default_factory=Staged)
     run_dir: RunDir | None = None
     started: bool = False  # this run owns the directory: what an earlier one left there may be replaced
     callbacks: Sequence[Callback] = ()
@@ -63,24 +55,34 @@ class Session:
 
 def run_job(session: Session) -> str:
     """Run the job to its end; returns the status of the summary. All ranks."""
-    group = session.world.group
+    group, startup = session.world.group, session.world.startup
+    startup.end("import")
     with StopRequest() as stop:
         run_dir = session.run_dir = _open_run_dir(session)
         _guard(session, run_dir)
+        startup.end("run_dir")
         trace = Trace(time.perf_counter()) if session.job.run.trace else None
-        trainer = _trainer(session, run_dir, stop, Clock(group.traffic, trace))
-        notes = _resume(session.job, trainer, run_dir)
+        clock = Clock(group.traffic, trace)
+        trainer = assemble(session.job, session.world, session.staged, run_dir, stop, clock, session.tell)
+        notes = resume(session.job, trainer, run_dir)
+        startup.end("resume")
         session.started = True
         _describe(session, run_dir)
         session.callbacks = trainer.callbacks = _callbacks(session, run_dir)
+        startup.end("run_dir")
         info = _info(session, run_dir, trainer, notes)
+        if group.rank == 0:
+            write_json(run_dir.begin, {**asdict(info), "run_dir": str(info.run_dir)})
         for callback in trainer.callbacks:
             callback.on_start(info)
-        log.info("%s; startup %.2f s", info, info.startup_seconds)
+        log.info("%s", info)
+        log.info("startup %.2f s: %s", startup.total, words(startup.seconds))
         status = trainer.run()
         summary = {"status": status, **_summary(trainer, session.world, info)}
         if trace is not None:
             _write_trace(trace, session, run_dir)
+        if steps := trainer.ledger.gather_steps(group):
+            write_whole(run_dir.steps, lambda file: np.savez(file, **steps))  # type: ignore[arg-type]
         if group.rank == 0:
             write_json(run_dir.summary, summary)
         for callback in trainer.callbacks:
@@ -144,120 +146,6 @@ def _describe(session: Session, run_dir: RunDir) -> None:
         write_json(run_dir.environment, facts)
 
 
-def _trainer(session: Session, run_dir: RunDir, stop: StopRequest, clock: Clock) -> Trainer:
-    """Open the data, make the model, and hang the plan on it."""
-    job, group = session.job, session.world.group
-    ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
-    data = _open_data(job, ranks)
-    # Ranks take differently long to import torch: one that fails waits for the others, and all fail together.
-    engine = ranks.each(lambda: build_engine(job, data, group))
-    micro_batches = job.training.micro_batches if job.training.reproducible else 0
-    plan = Plan.build(
-        group,
-        engine.model,
-        engine.optimizer,
-        job.parallel,
-        algorithm=job.comm.algorithm,
-        accumulate_batches=job.training.accumulate,
-        bucket_bytes=job.comm.bucket_bytes,
-        seed=job.run.seed,
-        micro_batches=micro_batches,
-        verify_every=job.comm.verify_every,
-        verify_action=job.comm.verify_action,
-        precision=job.training.precision,
-    )
-    distribution = Distribution(
-        plan,
-        engine.model,
-        engine.optimizer,
-        read_gradients=False,
-        clip_norm=job.training.clip_norm,
-        tell=session.tell,
-    )
-    batch_size = job.training.batch_per_rank * len(plan.workers) or job.training.batch_size
-    loader = partial(
-        Loader,
-        batch_size=batch_size,
-        seed=job.run.seed,
-        shuffle=job.data.shuffle,
-        prefetch=job.data.prefetch,
-        num_parts=micro_batches,
-    )
-
-    def test_loader(readers: Group) -> Loader | None:
-        """Of a group other than all ranks, only where a rank can read what others hold."""
-        if data.test is None or (data.test.held is not None and readers is not group):
-            return None
-        return loader(data.test, rank=readers.rank, size=readers.size)
-
-    return Trainer(
-        job=job,
-        distribution=distribution,
-        engine=engine,
-        data=data,
-        train_loader=loader(**_share(data.train, plan)),
-        test_loader=test_loader,
-        batch_size=batch_size,
-        checkpoints=run_dir.checkpoints,
-        stop_signal=lambda: stop.signal.name if stop.signal else None,
-        clock=clock,
-    )
-
-
-def _share(data: Dataset, plan: Plan) -> dict[str, Any]:
-    """Which samples this rank computes, in the words of `Loader`: none, where it only serves."""
-    rank, workers = plan.group.rank, plan.workers
-    if data.held is not None and len(workers) < plan.group.size:
-        raise SettingsError(
-            f"only {named(workers)} compute, and each rank holds samples of its own: use data.partition=batch, with "
-            "data whose samples can be read one by one"
-        )
-    if rank in workers:
-        return {"dataset": data, "rank": workers.index(rank), "size": len(workers)}
-    return {"dataset": replace(data, held=np.empty(0, np.int64)), "rank": 0, "size": 1}
-
-
-def _open_data(job: Job, ranks: Ranks) -> OpenedData:
-    """With all ranks together; or, to be reproducible, each as if it were alone: means over ranks round differently."""
-    open_as = partial(open_data, dtype=job.training.dtype, regression=job.training.loss == "mse")
-    if not job.training.reproducible:
-        return open_as(job.data, rank=ranks.rank, size=ranks.size, gather=ranks.gather)
-    everything = job.data.model_copy(update={"partition": "batch"})
-    data = ranks.each(lambda: open_as(everything, rank=0, size=1, gather=lambda value: [value]))
-    for rank, summary in enumerate(ranks.gather(data.summary)):
-        if summary != data.summary:
-            raise DataError(f"ranks must open the same data: {data.summary}; rank {rank} has {summary}")
-    return data
-
-
-def _resume(job: Job, trainer: Trainer, run_dir: RunDir) -> tuple[str, ...]:
-    """Bring the trainer to where the checkpoint is, if there is one to continue from."""
-    checkpoint, notes = find_checkpoint(job.run.resume, run_dir, trainer.plan.group.comm)
-    if checkpoint is not None:
-        check_position(checkpoint.state, position_keys(job, trainer.batch_size, len(trainer.data.train)))
-        with trainer.distribution.loading():
-            trainer.engine.load(checkpoint.shards)
-        notes += _resume_rank(checkpoint, trainer)
-        trainer.start_at(checkpoint.step)
-        log.info("continues from %s", checkpoint.path)
-    return notes
-
-
-def _resume_rank(checkpoint: Checkpoint, trainer: Trainer) -> tuple[str, ...]:
-    """Bring this rank to where it was itself, if it was one of as many."""
-    there, here = checkpoint.state.get("world_size"), trainer.plan.group.size
-    strategies = checkpoint.state.get("strategy"), trainer.job.parallel.strategy
-    if (there, strategies[0]) == (here, strategies[1]):
-        load_rank_shard(checkpoint.shards, trainer.plan.group.rank, trainer.distribution, trainer.engine)
-        return ()
-    if not any(name.startswith("rank-") for name in checkpoint.shards):
-        return ()
-    return (
-        f"continues from the model alone: what each rank kept ({there} ranks, {strategies[0]}) does not fit "
-        f"{here} ranks with {strategies[1]}",
-    )
-
-
 def _callbacks(session: Session, run_dir: RunDir) -> Sequence[Callback]:
     """Rank 0 watches. Curves come last: who was asked to stop may not have the second that they take."""
     if session.world.group.rank:
@@ -265,7 +153,8 @@ def _callbacks(session: Session, run_dir: RunDir) -> Sequence[Callback]:
     run = session.job.run
     console = progress(run.progress, run.log_every)
     metrics = Metrics(run_dir.metrics, run.log_every)
-    return (metrics, console, Curves(run_dir.metrics, run_dir.curves, note=console.on_note))
+    others = exports(session.job, run_dir, session.tell)
+    return (metrics, console, Journal(log), *others, Curves(run_dir.metrics, run_dir.curves, note=session.tell))
 
 
 def _info(session: Session, run_dir: RunDir, trainer: Trainer, notes: tuple[str, ...]) -> RunInfo:
@@ -288,8 +177,10 @@ def _info(session: Session, run_dir: RunDir, trainer: Trainer, notes: tuple[str,
         epochs=job.training.epochs,
         total_steps=trainer.total_steps,
         first_step=trainer.step,
-        startup_seconds=process_age_seconds(),
-        notes=(*world.notes, *trainer.plan.notes, *trainer.data.report, *notes),
+        startup_seconds=world.startup.total,
+        notes=(*world.notes, *session.staged.notes, *trainer.plan.notes, *trainer.data.report, *notes),
+        startup_breakdown_seconds=dict(world.startup.seconds),
+        startup_slowest_seconds=slowest(world.group.comm.gather_objects(world.startup.seconds)),
     )
 
 
@@ -301,9 +192,17 @@ def _summary(trainer: Trainer, world: World, info: RunInfo) -> dict[str, Any]:
         "strategy": trainer.job.parallel.strategy,
         "steps": trainer.step,
         "epochs": trainer.step / trainer.train_loader.batches_per_epoch,
+        "batch_size": trainer.batch_size,
+        "model": info.model,
+        "num_weights": info.num_weights,
+        "data": info.data,
+        "gradient_sync": info.strategy,
         "final": trainer.final,
         **trainer.ledger.totals(world.group),
         "startup_seconds": info.startup_seconds,
+        "startup_breakdown_seconds": info.startup_breakdown_seconds,
+        "startup_slowest_seconds": info.startup_slowest_seconds,
+        "warm_up_seconds": trainer.ledger.warm_up_seconds(world.group),
         "weights_sha256": trainer.weights_sha256,
         **trainer.plan.gradient_sync.report(),
         **trainer.plan.weight_sync.report(),

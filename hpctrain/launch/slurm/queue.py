@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpctrain.errors import EnvironmentProblem
@@ -56,6 +57,16 @@ def release(job_id: str) -> None:
 def cancel(job_id: str) -> None:
     """Take a job out of the queue, or end it. Raises EnvironmentProblem."""
     _ask(["scancel", job_id])
+
+
+def hostnames(nodes: str) -> list[str]:
+    """The names in a list as Slurm writes it, "n[1-2,7]". Raises EnvironmentProblem."""
+    return _ask(["scontrol", "show", "hostnames", nodes]).split()
+
+
+def keep_to(job_id: str, nodes: Sequence[str]) -> None:
+    """Have a job that waits run on these nodes, as many as it asks for. Raises EnvironmentProblem."""
+    _ask(["scontrol", "update", f"job={job_id}", f"ReqNodeList={','.join(nodes)}"])
 
 
 def look(job_id: str) -> JobState | None:

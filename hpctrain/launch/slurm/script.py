@@ -50,8 +50,8 @@ def render(batch: Batch, site: Site) -> str:
     """The text of the batch script. Raises InputError for an option of several lines, which would end a directive."""
     run_dir = RunDir(Path("$run_dir"))
     blocks = {
-        "DIRECTIVES": [f"#SBATCH {_one_line(option)}" for option in _options(batch, site)],
-        "ENVIRONMENT": _paragraph(_environment(batch, site)),
+        "DIRECTIVES": directives(batch, site),
+        "ENVIRONMENT": _paragraph(environment(batch, site)),
         "ARGUMENTS": _paragraph(_arguments(batch)),
         "SNAPSHOT": _snapshot(batch) if batch.snapshot else [],
     }
@@ -60,7 +60,7 @@ def render(batch: Batch, site: Site) -> str:
         "RUNS": str(_runs(site)),
         "CHECKPOINTS": str(run_dir.checkpoints),
         "SUMMARY": str(run_dir.summary),
-        "LAUNCHER": " ".join(_launcher(batch, site)),
+        "LAUNCHER": " ".join(launcher(batch, site)),
         "PYTHON": PurePath(batch.python).name + (" -P" if batch.snapshot else ""),
         "PREEMPTED": str(Preempted.exit_code),
         "BAD_INPUT": str(InputError.exit_code),
@@ -68,6 +68,11 @@ def render(batch: Batch, site: Site) -> str:
     text = (resources.files(__package__) / "train.sbatch.in").read_text(encoding="utf-8")
     text = re.sub(r"^@([A-Z]+)@\n", lambda line: "".join(f"{entry}\n" for entry in blocks[line[1]]), text, flags=re.M)
     return re.sub(r"@([A-Z_]+)@", lambda word: words[word[1]], text)
+
+
+def directives(batch: Batch, site: Site) -> list[str]:
+    """The lines for sbatch. Raises InputError for an option of several lines, which would end them."""
+    return [f"#SBATCH {_one_line(option)}" for option in _options(batch, site)]
 
 
 def _options(batch: Batch, site: Site) -> Iterator[str]:
@@ -102,7 +107,8 @@ def _one_line(option: str) -> str:
     return option
 
 
-def _environment(batch: Batch, site: Site) -> Iterator[str]:
+def environment(batch: Batch, site: Site) -> Iterator[str]:
+    """Lines of shell after which the job's Python and its mpirun are found."""
     if site.modules:
         yield f"module load {shlex.join(site.modules)}"
     yield from site.setup
@@ -125,7 +131,8 @@ def _snapshot(batch: Batch) -> Iterator[str]:
         yield f'set -- "$code"/{shlex.quote(PurePath(batch.job).name)} "$@"'
 
 
-def _launcher(batch: Batch, site: Site) -> Iterator[str]:
+def launcher(batch: Batch, site: Site) -> Iterator[str]:
+    """Words of shell that start a command as all ranks of the job, inside it."""
     yield from _LAUNCHERS[site.launcher]
     if site.launcher != "mpirun":
         yield _CORES_OF_SRUN

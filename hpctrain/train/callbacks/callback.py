@@ -30,6 +30,8 @@ class RunInfo:
     first_step: int  # 0, or the number of steps that a resumed run had done
     startup_seconds: float
     notes: tuple[str, ...]  # said once: capped threads, more ranks than cores, imputed values, a damaged checkpoint
+    startup_breakdown_seconds: Mapping[str, float] = field(default_factory=dict)  # add up to startup_seconds
+    startup_slowest_seconds: Mapping[str, float] = field(default_factory=dict)  # of each part, on the slowest rank
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,14 @@ def header(info: RunInfo) -> Rows:
     if info.first_step:
         yield "continues", f"after step {info.first_step:,}"
     yield "writes to", f"{info.run_dir}  (metrics, logs, checkpoints, summary)"
-    yield "start-up", formatting.duration(info.startup_seconds)
+    yield "start-up", formatting.duration(info.startup_seconds) + _largest(info.startup_breakdown_seconds)
+
+
+def _largest(seconds: Mapping[str, float]) -> str:
+    """The parts of at least a tenth, the largest first."""
+    parts = sorted(seconds.items(), key=lambda part: -part[1])
+    named = [f"{name} {formatting.duration(value)}" for name, value in parts if 10 * value >= sum(seconds.values()) > 0]
+    return f"  ({', '.join(named)})" if named else ""
 
 
 def results(summary: Mapping[str, Any]) -> Rows:

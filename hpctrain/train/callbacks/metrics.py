@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hpctrain.errors import HpctrainError
-from hpctrain.train.callbacks import rates
-from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, RunInfo, StepRecord
+from hpctrain.train.callbacks.callback import RunInfo
+from hpctrain.train.callbacks.metric_lines import MetricLines
 
 
-class Metrics(Callback):
+class Metrics(MetricLines):
     """Writes a line for every `log_every`-th step, the last one, and each evaluation; each is in the file at once.
 
     A resumed run continues the file: lines beyond the step it continues from are dropped first, so that each step is
@@ -41,15 +41,13 @@ class Metrics(Callback):
     """
 
     def __init__(self, path: Path, log_every: int) -> None:
-        self._path, self._log_every = path, log_every
+        super().__init__(log_every)
+        self._path = path
         self._file: TextIO | None = None
-        self._last_step = 0
-        self._newest: StepRecord | None = None
-        self._since_line = rates.Tally()
 
     def on_start(self, info: RunInfo) -> None:
         """Drop what this run will write anew, and open the file."""
-        self._last_step = info.total_steps
+        super().on_start(info)
         draft = self._path.with_name(f".{self._path.name}.partial")
         try:
             kept = [line for line in read_metrics(self._path) if line["step"] <= info.first_step]
@@ -59,53 +57,17 @@ class Metrics(Callback):
         except OSError as error:
             raise self._failure(error) from error
 
-    def on_step(self, record: StepRecord) -> None:
-        """Write the step if it is its turn."""
-        self._since_line.add(record)
-        if record.step % self._log_every == 0 or record.step == self._last_step:
-            self._write_step(record)
-            self._newest = None
-        else:
-            self._newest = record
-
-    def on_evaluate(self, record: EvaluationRecord) -> None:
-        """Write the evaluation."""
-        self._write(
-            {
-                "step": record.step,
-                "epoch": record.epoch,
-                "test_loss": record.loss,
-                "test_accuracy": record.accuracy,
-                **record.more,
-            }
-        )
-
     def on_end(self, summary: Mapping[str, Any]) -> None:
         """Write the last step of a run that was stopped between two lines, and close the file."""
         if self._file is None:
             return
-        if self._newest is not None:
-            self._write_step(self._newest)
+        super().on_end(summary)
         with contextlib.suppress(OSError):  # every line is in the file already
             self._file.close()
         self._file = None
 
-    def _write_step(self, record: StepRecord) -> None:
-        since, self._since_line = self._since_line, rates.Tally()
-        self._write(
-            {
-                "step": record.step,
-                "epoch": record.epoch,
-                "loss": record.loss,
-                "accuracy": record.accuracy,
-                "learning_rate": record.learning_rate,
-                "samples_per_second": since.samples_per_second(),
-                "seconds": since.mean_seconds(),
-                "bytes_sent": record.bytes_sent,
-            }
-        )
-
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the file."""
         assert self._file is not None, "on_start comes first"
         try:
             self._file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
@@ -120,13 +82,17 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every whole line of a metrics.jsonl; none without the file. A line that a killed run left half is passed over."""
     if not path.exists():
         return []
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            line = json.loads(text)
-            if isinstance(line, dict) and isinstance(line.get("step"), int):
-                lines.append(line)
-    return lines
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in map(line_of, texts) if line is not None]
+
+
+def line_of(text: str) -> dict[str, Any] | None:
+    """A line of a metrics.jsonl; None where the text is none, or half of one."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None
 
 
 def _finite(value: Any) -> Any:

@@ -61,6 +61,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         ("run.device=cpu model.engine=cupy", 'model.engine "cupy" computes on a GPU: use engine "numpy" or "torch"'),
         ("run.resume=atuo", 'must be "no", "auto" or the path of a checkpoint (did you mean "auto"?)'),
+        ("run.stage_keep=true", 'run.stage_keep is for copies on the nodes, and run.stage is "none"'),
+        ("run.stage_dir=/scratch", 'run.stage_dir is for copies on the nodes, and run.stage is "none"'),
         ("run.resume=runs/gone", 'must be "no", "auto" or the path of a checkpoint (none is there in {cwd})'),
     ],
 )
@@ -85,6 +87,7 @@ def test_impossible_combinations(overrides: str, message: str, folder: Path) -> 
         "model.kind=mlp model.channels=[]",
         "model.hidden=[]",
         "run.resume=there.csv",
+        "run.stage=node run.stage_dir=/scratch run.stage_keep=true",
         "run.resume=auto",
     ],
 )

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from hpctrain.launch import environment
-from hpctrain.launch.environment import Launcher, discover, prepare, recorded, root_may_run, without_launcher
+from hpctrain.launch.environment import (
+    Launcher,
+    discover,
+    prepare,
+    prepare_mlflow,
+    recorded,
+    root_may_run,
+    without_launcher,
+)
 
 # What each launcher sets, as recorded (those variables that say something about ranks, and those that mislead).
 OPEN_MPI = {
@@ -180,6 +188,17 @@ def test_a_bound_rank_uses_its_own_cores(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(environment, "usable_cores", lambda: frozenset({5}))
     done = prepare(mpirun(2, 2), environ={})
     assert (done.threads, done.notes) == (1, ())
+
+
+def test_mlflow_is_prepared_except_where_somebody_has_said_otherwise() -> None:
+    environ = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7"}
+    prepare_mlflow(environ)
+    assert environ == {
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    }
 
 
 def test_secrets_are_not_recorded() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpctrain.launch.host import cpu_model, gpu_names, link_speeds, look_at_host
+from hpctrain.launch.host import boot_number, cpu_model, gpu_names, link_speeds, look_at_host
 
 
 def test_this_host() -> None:
@@ -23,6 +23,13 @@ def test_cpu_model(tmp_path: Path) -> None:
     assert cpu_model(file) == "Fast CPU @ 3 GHz: 8 cores"
     file.write_text("CPU implementer\t: 0x41\n")
     assert cpu_model(file) == cpu_model(tmp_path / "missing") != ""
+
+
+def test_a_kernel_is_known_by_its_start(tmp_path: Path) -> None:
+    (tmp_path / "boot_id").write_text("c0ffee\n")
+    assert boot_number(tmp_path / "boot_id") == "c0ffee"
+    assert boot_number(tmp_path / "missing") == ""
+    assert look_at_host().boot == boot_number()
 
 
 def test_link_speeds(tmp_path: Path) -> None:

@@ -17,7 +17,11 @@ from hpctrain.launch.environment import Launcher, discover, local_seat, with_sea
 from hpctrain.launch.local_launch import run_local_ranks
 from hpctrain.launch.trap import check_local_launch
 
-RANK = "import os, signal, sys, time; rank = int(os.environ['HPCTRAIN_LOCAL_RANK']); "
+# say: in one piece, also where output is not buffered. What print writes piece by piece may mix with that of others.
+RANK = (
+    "import os, signal, sys, time; rank = int(os.environ['HPCTRAIN_LOCAL_RANK']); "
+    "say = lambda *words: os.write(1, (' '.join(map(str, words)) + '\\n').encode()); "
+)
 
 
 def run(program: str, size: int = 3) -> int:
@@ -27,7 +31,7 @@ def run(program: str, size: int = 3) -> int:
 def test_all_ranks_are_started_and_know_their_place(capfd: pytest.CaptureFixture[str]) -> None:
     program = (
         "from hpctrain.launch.environment import local_seat; seat = local_seat(); "
-        "print(seat.rank, seat.size, os.fstat(seat.descriptor).st_size > 0, os.getpgid(0) == os.getpid())"
+        "say(seat.rank, seat.size, os.fstat(seat.descriptor).st_size > 0, os.getpgid(0) == os.getpid())"
     )
     assert run(program) == 0
     told = capfd.readouterr()
@@ -45,7 +49,8 @@ def test_the_environment_of_a_rank() -> None:
 
 
 def test_rank_0_reads_the_input(repository: Path) -> None:
-    command = [sys.executable, "-m", "hpctrain.local", "-n", "3", "-c", "import sys; print(sys.stdin.read(), end='.')"]
+    program = "import sys; sys.stdout.write(sys.stdin.read() + '.')"
+    command = [sys.executable, "-m", "hpctrain.local", "-n", "3", "-c", program]
     done = subprocess.run(command, input="hello", capture_output=True, text=True, cwd=repository, check=True)
     assert sorted(done.stdout.split(".")) == ["", "", "", "hello"]
 
@@ -72,9 +77,7 @@ def test_a_rank_that_is_killed_ends_the_others_and_is_named(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, hint: str
 ) -> None:
     monkeypatch.setattr(local_launch, "SECONDS_FOR_THE_OTHERS", 0.1)
-    program = (
-        f"print(rank, os.getpid(), flush=True); rank == 1 and os.kill(os.getpid(), signal.{name}); time.sleep(600)"
-    )
+    program = f"say(rank, os.getpid()); rank == 1 and os.kill(os.getpid(), signal.{name}); time.sleep(600)"
     assert run(program) == 1
     told = capfd.readouterr()
     pids = {int(line.split()[0]): int(line.split()[1]) for line in told.out.splitlines()}
@@ -131,14 +134,14 @@ def test_the_others_learn_how_a_rank_has_ended(
         "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
         "memory = Memory(local_seat().descriptor, 3)\n"
         "while memory.ending(1) is None: pass\n"
-        "print(memory.ending(1))"
+        "say(memory.ending(1))"
     )
     assert run(program) == 1
     assert capfd.readouterr().out.split() == ["-9", "-9"]
 
 
 def test_a_rank_that_ends_well_ends_nobody_else(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("rank == 0 and time.sleep(0.3); print(rank)") == 0
+    assert run("rank == 0 and time.sleep(0.3); say(rank)") == 0
     assert sorted(capfd.readouterr().out.split()) == ["0", "1", "2"]
 
 

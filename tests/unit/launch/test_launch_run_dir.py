@@ -29,14 +29,31 @@ def make(name: str, *, checkpoint: bool = True) -> Path:
 
 def test_names_of_the_files() -> None:
     run_dir = RunDir(Path("r"))
-    names = [run_dir.job, run_dir.environment, run_dir.metrics, run_dir.summary, run_dir.curves, run_dir.trace]
+    names = [
+        run_dir.job,
+        run_dir.environment,
+        run_dir.begin,
+        run_dir.metrics,
+        run_dir.summary,
+        run_dir.steps,
+        run_dir.curves,
+        run_dir.trace,
+        run_dir.prometheus,
+        run_dir.tensorboard,
+        run_dir.mlflow,
+    ]
     assert [str(path) for path in names] == [
         "r/job.json",
         "r/environment.json",
+        "r/run.json",
         "r/metrics.jsonl",
         "r/summary.json",
+        "r/steps.npz",
         "r/curves.png",
         "r/trace.json",
+        "r/metrics.prom",
+        "r/tensorboard",
+        "r/mlflow",
     ]
     assert run_dir.checkpoints == Path("r/checkpoints")
     assert run_dir.rank_log(7) == Path("r/logs/rank-0007.log")

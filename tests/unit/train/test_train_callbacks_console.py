@@ -33,6 +33,7 @@ INFO = RunInfo(
     first_step=0,
     startup_seconds=3.21,
     notes=("8 ranks share 2 cores",),
+    startup_breakdown_seconds={"mpi_init": 0.5, "import": 2.2, "data": 0.01, "model": 0.5},
 )
 
 SUMMARY: dict[str, Any] = {
@@ -69,7 +70,8 @@ def test_header_says_who_runs_what_on_what() -> None:
     text = stream.getvalue()
     for part in ("digits_cnn", "8 on 1 node, 1 thread each", INFO.library, INFO.device, INFO.strategy, INFO.model,
                  INFO.data,
-                 "64 samples over all ranks; 460 steps, 20 epochs", "runs/digits_cnn/1", "3.2 s"):  # fmt: skip
+                 "64 samples over all ranks; 460 steps, 20 epochs", "runs/digits_cnn/1",
+                 "3.2 s  (import 2.2 s, mpi_init 500 ms, model 500 ms)"):  # fmt: skip
         assert part in text
     assert text.count("8 ranks share 2 cores") == 1
     assert "continues" not in text
