@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # A mistake in the input is mostly seen by all ranks at once. Rank 0 then speaks for all; the others wait so long
 # for it to end them, and speak only if it has seen nothing wrong.
 SECONDS_FOR_RANK_0 = 1.0
+# Where rank 0 takes longer, on a busy machine, the next one speaks: so much earlier than the one after it.
+_SECONDS_APART = 0.5
+_MOST_TURNS = 5
 
 
 def exit_code(error: BaseException) -> int:
@@ -42,7 +45,7 @@ def end_world(error: BaseException, comm: Communicator, log: Path | None) -> NoR
     trace = "".join(traceback.format_exception(error))
     written = log is not None and _append(log, trace)
     if comm.rank and isinstance(error, HpctrainError):
-        time.sleep(SECONDS_FOR_RANK_0)
+        time.sleep(SECONDS_FOR_RANK_0 + _SECONDS_APART * (min(comm.rank, _MOST_TURNS) - 1))
     if not written and not isinstance(error, HpctrainError):
         sys.stderr.write(trace)
     sys.stderr.write(describe(error, comm, log if written else None) + "\n")

@@ -12,7 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class StopRequest:
     """Whether, and by which signal, this rank was asked to stop.
 
-    Use as a context: the signals are caught inside and as they were outside. A second Ctrl-C ends the process at once.
+    Use as a context: the signals are caught inside and as they were outside. Where one came, SIGTERM and SIGUSR1 are
+    ignored from then on: who has stopped needs no second request, and one that comes while the process ends would spoil
+    its exit code. A second Ctrl-C ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,8 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            again = signal.SIG_IGN if self and number != signal.SIGINT else handler
+            signal.signal(number, again)  # type: ignore[arg-type]
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.signal is signal.SIGINT and number == signal.SIGINT:

@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # down.sh DIRECTORY: end the jobs of the Slurm that up.sh started there, and then that Slurm. Its logs stay.
 set -euo pipefail
+PATH="$PATH:/usr/sbin:/sbin"
 
 dir=$(cd "$1" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export SLURM_CONF="$dir/slurm.conf"
 
-# The process of a daemon; false where there is none.
-pid_of() {
-    local pid
-    pid=$(cat "$dir/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
+# The processes of a daemon, which may be several slurmd.
+pids_of() {
+    local file pid
+    for file in "$dir/$1".pid "$dir/$1".*.pid; do
+        pid=$(cat "$file" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
+    done
+    true
 }
-has_ended() { ! pid_of "$1" >/dev/null; }
+has_ended() { [ -z "$(pids_of "$1")" ]; }
 no_job_is_left() {
     local jobs
     jobs=$(squeue --noheader) && [ -z "$jobs" ]
@@ -26,13 +31,20 @@ wait_until() {
 }
 
 # Jobs first: without slurmd nobody ends them. A job stays in the queue until all its processes have ended.
-if pid_of slurmctld >/dev/null && pid_of slurmd >/dev/null; then
+if ! has_ended slurmctld && ! has_ended slurmd; then
     scancel --user=root
     wait_until no_job_is_left
 fi
 for daemon in slurmctld slurmd munged; do
-    if pid=$(pid_of "$daemon"); then kill "$pid"; fi
+    for pid in $(pids_of "$daemon"); do kill "$pid"; done
 done
 for daemon in slurmctld slurmd munged; do
     wait_until has_ended "$daemon"
 done
+while read -r name namespace _; do
+    "$here/host.sh" "$dir" off "$name" </dev/null
+    ip netns delete "$namespace"
+done <"$dir/hosts"
+while read -r link; do
+    ip link delete "$link"
+done <"$dir/links"

@@ -11,6 +11,7 @@ the test fails.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,6 +37,8 @@ LAUNCH_ENVIRONMENT = {
 }
 
 
+SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # where not everybody looks
+TRY_A_HOST = ("unshare", "--net", "--uts", "ip", "link", "add", "type", "bridge")
 CLUSTER_SECONDS = 120.0  # for a Slurm to come up or down, on a very busy machine
 LAUNCHER_FAILED = "The PMIx server's listener thread failed to start"
 
@@ -140,6 +144,19 @@ def launch(start: Callable[..., Launched]) -> Callable[..., Finished]:
     return launch
 
 
+@pytest.fixture
+def train_all(launch: Callable[..., Finished], repository: Path, tmp_path: Path) -> Callable[..., None]:
+    """Several runs in one launch: `train_all(runs, ranks=)`, where a run is its settings. All must end well."""
+
+    def train_all(runs: Sequence[Sequence[str]], ranks: int) -> None:
+        (tmp_path / "runs.json").write_text(json.dumps(runs))
+        program = str(repository / "tests" / "system" / "several_runs.py")
+        done = launch("python", program, str(tmp_path / "runs.json"), ranks=ranks, timeout=180)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return train_all
+
+
 @pytest.fixture(scope="session")
 def mpich_venv(repository: Path) -> Path:
     """A virtual environment whose MPI is MPICH. `make test` makes it; without that, tests that need it are skipped."""
@@ -153,17 +170,62 @@ def mpich_venv(repository: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def slurm() -> None:
-    """Asked for by tests that start through srun: skipped without Slurm, failed where HPCTRAIN_EXPECT_SLURM=1.
+    """Asked for by tests that need Slurm: skipped without it, failed where HPCTRAIN_EXPECT_SLURM=1.
 
-    Only looks for the programs; the test itself starts its throw-away cluster.
+    Only looks for the programs; `start_cluster` starts a throw-away cluster.
     """
     programs = ("srun", "sbatch", "slurmctld", "slurmd", "munged")
-    missing = [name for name in programs if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    missing = [name for name in programs if not shutil.which(name, path=SBIN)]
     if os.geteuid() != 0:
         missing.append("root rights")
     if missing:
-        reason = f"no Slurm to test with: {', '.join(missing)} missing"
-        pytest.fail(reason) if os.environ.get("HPCTRAIN_EXPECT_SLURM") == "1" else pytest.skip(reason)
+        _do_without("HPCTRAIN_EXPECT_SLURM", f"no Slurm to test with: {', '.join(missing)} missing")
+
+
+@pytest.fixture(scope="session")
+def hosts() -> None:
+    """Asked for by tests that need several hosts: skipped without, failed where HPCTRAIN_EXPECT_SLURM_HOSTS=1."""
+    try:
+        done = subprocess.run(TRY_A_HOST, capture_output=True, text=True, check=False, env={**os.environ, "PATH": SBIN})
+    except FileNotFoundError as error:
+        _do_without("HPCTRAIN_EXPECT_SLURM_HOSTS", f"no hosts to test with: {error}")
+    else:
+        if done.returncode:
+            _do_without("HPCTRAIN_EXPECT_SLURM_HOSTS", f"no hosts to test with: {done.stderr.strip()}")
+
+
+@pytest.fixture(scope="session")
+def start_cluster(slurm: None, repository: Path) -> Callable[..., AbstractContextManager[Path]]:
+    """A throw-away Slurm: `with start_cluster(num_hosts) as folder`, 0 for this machine alone; see up.sh there."""
+
+    @contextlib.contextmanager
+    def start_cluster(num_hosts: int) -> Iterator[Path]:
+        scripts = repository / "slurm" / "test_cluster"
+        with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short: it holds sockets
+            try:
+                subprocess.run([scripts / "up.sh", folder, str(num_hosts)], check=True, timeout=CLUSTER_SECONDS)
+                yield Path(folder)
+            finally:
+                subprocess.run([scripts / "down.sh", folder], check=True, timeout=CLUSTER_SECONDS)
+
+    return start_cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(start_cluster: Callable[..., AbstractContextManager[Path]]) -> Iterator[dict[str, str]]:
+    """The environment in which Slurm's commands find a throw-away cluster of one node."""
+    with start_cluster(0) as folder:
+        yield {"SLURM_CONF": f"{folder}/slurm.conf"}
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[[Path, Mapping[str, str]], dict[str, str]]:
+    """The environment of a launch: `environment(venv, added)`."""
+    return _environment
+
+
+def _do_without(expected: str, reason: str) -> None:
+    pytest.fail(reason) if os.environ.get(expected) == "1" else pytest.skip(reason)
 
 
 def _environment(venv: Path, added: Mapping[str, str]) -> dict[str, str]:
@@ -188,15 +250,3 @@ def _session_members(session: int) -> list[int]:
         if int(its_session) == session and state not in "ZX":
             members.append(int(file.parent.name))
     return members
-
-
-@pytest.fixture(scope="module")
-def cluster(slurm: None, repository: Path) -> Iterator[dict[str, str]]:
-    """The environment in which Slurm's commands find the throw-away cluster."""
-    scripts = repository / "slurm" / "test_cluster"
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short: it holds sockets
-        try:
-            subprocess.run([scripts / "up.sh", folder], check=True, timeout=CLUSTER_SECONDS)
-            yield {"SLURM_CONF": f"{folder}/slurm.conf"}
-        finally:
-            subprocess.run([scripts / "down.sh", folder], check=True, timeout=CLUSTER_SECONDS)

@@ -37,16 +37,25 @@ def wait_for(path: Path, seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "momentum", "rmsprop", "adagrad"])
-@pytest.mark.parametrize("engine", ["torch", "numpy"])
-def test_ten_steps_equal_five_and_five(launch: Callable, tmp_path: Path, engine: str, optimizer: str) -> None:
-    settings = (f"model.engine={engine}", f"optimizer.name={optimizer}", "schedule.name=constant")
-    assert train(launch, tmp_path / "whole", *settings, "training.max_steps=10").returncode == 0
-    assert train(launch, tmp_path / "parts", *settings, "training.max_steps=5").returncode == 0
-    resumed = train(launch, tmp_path / "parts", *settings, "training.max_steps=10", "run.resume=auto")
-    assert resumed.returncode == 0
-    assert summary(tmp_path / "parts")["weights_sha256"] == summary(tmp_path / "whole")["weights_sha256"]
-    assert steps_and_losses(tmp_path / "parts") == steps_and_losses(tmp_path / "whole")
+def test_ten_steps_equal_five_and_five(train_all: Callable, tmp_path: Path) -> None:
+    """With every engine and optimizer that keeps state; the second five in processes of their own."""
+    names = [(engine, name) for engine in ("torch", "numpy") for name in ("adam", "momentum", "rmsprop", "adagrad")]
+
+    def runs(part: str, *more: str) -> list[tuple[str, ...]]:
+        return [
+            (f"run.dir={tmp_path}/{engine}-{name}/{part}", f"model.engine={engine}", f"optimizer.name={name}", *more)
+            for engine, name in names
+        ]
+
+    steady = (*JOB, "schedule.name=constant")
+    begun = [*runs("whole", *steady, "training.max_steps=10"), *runs("parts", *steady, "training.max_steps=5")]
+    train_all(begun, ranks=2)
+    train_all(runs("parts", *steady, "training.max_steps=10", "run.resume=auto"), ranks=2)
+    for engine, name in names:
+        whole, parts = (tmp_path / f"{engine}-{name}" / part for part in ("whole", "parts"))
+        assert summary(parts)["weights_sha256"] == summary(whole)["weights_sha256"], (engine, name)
+        assert steps_and_losses(parts) == steps_and_losses(whole), (engine, name)
+        assert len(steps_and_losses(whole)) == 10
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(

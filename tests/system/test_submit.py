@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0  # for one job on a very busy machine; a quiet one needs five
 TWO_RANKS = ("--ranks-per-node", "2", "--time", "10")
-STEPS = 100  # some seconds: the request to stop comes in between
+STEPS = 400  # some seconds: the request to stop comes in between
 TRAINING = ("model.engine=numpy", "run.log_every=1", "training.evaluate_every=0", f"training.max_steps={STEPS}")
 
 

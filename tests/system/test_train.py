@@ -93,13 +93,19 @@ def test_another_mpis_launcher_is_refused_with_the_way_out(launch: Callable, mpi
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("strategy", ["all_reduce", "central"])
-@pytest.mark.parametrize("algorithm", ["native", "ring", "naive"])
-def test_strategies_and_algorithms_train_alike(launch: Callable, tmp_path: Path, strategy: str, algorithm: str) -> None:
-    settings = (f"parallel.strategy={strategy}", f"comm.algorithm={algorithm}", "comm.bucket_bytes=5000", *SHORT)
-    done = launch("python", "-m", "hpctrain.train", f"run.dir={tmp_path}", *settings, ranks=3)
-    assert done.returncode == 0
-    assert summary(tmp_path)["final"]["train_loss"] == pytest.approx(2.302, abs=0.01)
+def test_strategies_and_algorithms_train_alike(train_all: Callable, tmp_path: Path) -> None:
+    names = [(strategy, by) for strategy in ("all_reduce", "central") for by in ("native", "ring", "naive")]
+    settings = ("comm.bucket_bytes=5000", *SHORT)
+    train_all(
+        [
+            (f"run.dir={tmp_path}/{strategy}-{by}", f"parallel.strategy={strategy}", f"comm.algorithm={by}", *settings)
+            for strategy, by in names
+        ],
+        ranks=3,
+    )
+    for strategy, by in names:
+        told = summary(tmp_path / f"{strategy}-{by}")
+        assert told["final"]["train_loss"] == pytest.approx(2.302, abs=0.01), (strategy, by)
 
 
 def test_a_trace_opens_as_chrome_events_of_every_rank(launch: Callable, tmp_path: Path) -> None:

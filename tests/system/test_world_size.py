@@ -23,42 +23,56 @@ def losses(run_dir: Path) -> np.ndarray:
     return np.array([line.get("loss", line.get("test_loss")) for line in lines])
 
 
-def train(launch: Callable, run_dir: Path, ranks: int, *settings: str) -> np.ndarray:
-    done = launch("python", "-m", "hpctrain.train", f"run.dir={run_dir}", *JOB, *settings, ranks=ranks, timeout=180)
-    assert done.returncode == 0  # which also says that all ranks ended with the same weights, bit for bit
-    return losses(run_dir)
+@pytest.fixture
+def train(train_all: Callable, tmp_path: Path) -> Callable[..., dict[str, np.ndarray]]:
+    """The losses of several runs by name, `train(ranks, {name: settings})`.
+
+    That a run ends well also says that all ranks ended with the same weights, bit for bit.
+    """
+
+    def train(ranks: int, runs: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+        folders = {name: tmp_path / f"{ranks} {name}" for name in runs}
+        train_all([[f"run.dir={folders[name]}", *JOB, *settings] for name, settings in runs.items()], ranks=ranks)
+        return {name: losses(folder) for name, folder in folders.items()}
+
+    return train
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("engine", ["torch", "numpy"])
-def test_losses_do_not_depend_on_the_number_of_ranks(launch: Callable, tmp_path: Path, engine: str, dtype: str) -> None:
-    settings = (f"model.engine={engine}", f"training.dtype={dtype}", "model.dropout=0.2", "training.accumulate=2")
+def test_losses_do_not_depend_on_the_number_of_ranks(train: Callable, engine: str) -> None:
+    settings = (f"model.engine={engine}", "model.dropout=0.2", "training.accumulate=2")
+    runs = {dtype: (*settings, f"training.dtype={dtype}") for dtype in TOLERANCE}
     sizes = (1, 2, 3, 4, 8) if engine == "numpy" else (1, 3, 8)
-    curves = {ranks: train(launch, tmp_path / str(ranks), ranks, *settings) for ranks in sizes}
-    assert len(curves[1]) == 27  # 25 steps and two evaluations
-    for ranks in sizes[1:]:
-        np.testing.assert_allclose(curves[ranks], curves[1], rtol=TOLERANCE[dtype], err_msg=f"{ranks} ranks")
+    curves = {ranks: train(ranks, runs) for ranks in sizes}
+    for dtype, tolerance in TOLERANCE.items():
+        assert len(curves[1][dtype]) == 27  # 25 steps and two evaluations
+        for ranks in sizes[1:]:
+            np.testing.assert_allclose(
+                curves[ranks][dtype], curves[1][dtype], rtol=tolerance, err_msg=f"{ranks} ranks, {dtype}"
+            )
 
 
-@pytest.mark.parametrize("partition", ["range", "random", "hash"])
-def test_nor_on_who_holds_which_sample(launch: Callable, tmp_path: Path, partition: str) -> None:
+def test_nor_on_who_holds_which_sample(train: Callable) -> None:
     """Here ranks hold different numbers of samples of every batch."""
     settings = ("model.engine=numpy", "training.dtype=float64", "model.dropout=0.2", "data.normalize=standard")
-    alone = train(launch, tmp_path / "alone", 1, *settings)
-    shared = train(launch, tmp_path / "shared", 3, *settings, f"data.partition={partition}")
-    np.testing.assert_allclose(shared, alone, rtol=1e-12)
+    alone = train(1, {"alone": settings})["alone"]
+    partitions = ("range", "random", "hash")
+    for name, shared in train(3, {name: (*settings, f"data.partition={name}") for name in partitions}).items():
+        np.testing.assert_allclose(shared, alone, rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"])
-def test_nor_with_any_optimizer_on_either_engine(launch: Callable, tmp_path: Path, optimizer: str) -> None:
-    settings = ("training.dtype=float64", f"optimizer.name={optimizer}", "optimizer.lr=0.01", "training.clip_norm=0.5")
+def test_nor_with_any_optimizer_on_either_engine(train: Callable) -> None:
+    settings = ("training.dtype=float64", "optimizer.lr=0.01", "training.clip_norm=0.5")
     settings += ("optimizer.weight_decay=0.01", "training.max_steps=8")
-    by_torch = train(launch, tmp_path / "torch", 1, *settings, "model.engine=torch")
-    by_numpy = train(launch, tmp_path / "numpy", 4, *settings, "model.engine=numpy", "parallel.strategy=central")
-    np.testing.assert_allclose(by_numpy, by_torch, rtol=1e-8)
+    names = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+    runs = {name: (*settings, f"optimizer.name={name}") for name in names}
+    by_torch = train(1, {name: (*run, "model.engine=torch") for name, run in runs.items()})
+    by_numpy = train(4, {name: (*run, "model.engine=numpy", "parallel.strategy=central") for name, run in runs.items()})
+    for name in names:
+        np.testing.assert_allclose(by_numpy[name], by_torch[name], rtol=1e-8, err_msg=name)
 
 
-def test_more_ranks_than_samples_in_a_batch(launch: Callable, tmp_path: Path) -> None:
+def test_more_ranks_than_samples_in_a_batch(train: Callable) -> None:
     settings = ("model.engine=numpy", "training.dtype=float64", "training.batch_size=3", "training.max_steps=10")
-    alone, many = (train(launch, tmp_path / str(ranks), ranks, *settings) for ranks in (1, 8))
+    alone, many = (train(ranks, {"run": settings})["run"] for ranks in (1, 8))
     np.testing.assert_allclose(many, alone, rtol=1e-12)

@@ -76,7 +76,7 @@ def test_the_script_is_shell_that_a_person_can_read(script: Path) -> None:
         "ada@example.org", ""
     )
     assert "\n\n\n" not in text
-    assert text.endswith("esac\n")
+    assert text.endswith("\nexit $code\n")
     directives = [number for number, line in enumerate(text.splitlines()) if line.startswith("#SBATCH")]
     commands = [number for number, line in enumerate(text.splitlines()) if line and not line.startswith("#")]
     assert directives

@@ -59,6 +59,11 @@ class Cluster:
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
 
+    @property
+    def requeued(self) -> list[str]:
+        """The jobs that were put into the queue again."""
+        return [line.removeprefix("requeue ") for line in self.said("scontrol.log") if line.startswith("requeue ")]
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
@@ -88,7 +93,7 @@ def test_the_launcher_gets_ranks_job_settings_and_run_directory(cluster: Cluster
 )
 def test_the_summary_decides(cluster: Cluster, mpirun: str, code: int) -> None:
     assert cluster.run(mpirun) == code
-    assert cluster.said("scontrol.log") == (["requeue 12"] if code == 75 else [])
+    assert cluster.requeued == (["12"] if code == 75 else [])
 
 
 @pytest.mark.parametrize("earlier", ["completed", "preempted"])
@@ -97,7 +102,7 @@ def test_the_summary_of_an_earlier_start_does_not(cluster: Cluster, earlier: str
     (cluster.folder / "scontrol.log").unlink(missing_ok=True)
     assert cluster.run("exit 0") == 1
     assert cluster.run("exit 5") == 5
-    assert cluster.said("scontrol.log") == []
+    assert cluster.requeued == []
 
 
 def test_a_restart_continues_and_a_start_does_not(cluster: Cluster) -> None:
@@ -120,7 +125,7 @@ def test_each_element_of_an_array_has_its_own(cluster: Cluster, arguments: list[
     assert cluster.run("says preempted", "run.seed=%a", *arguments, **element) == 75
     assert (cluster.folder / base / "7" / "summary.json").exists()
     assert "run.seed=7" in cluster.said("called")
-    assert cluster.said("scontrol.log") == ["requeue 40_7"]  # 40 would be all that still wait
+    assert cluster.requeued == ["40_7"]  # 40 would be all that still wait
 
 
 def test_where_requeuing_is_not_allowed_it_says_how_to_go_on(cluster: Cluster) -> None:
@@ -145,7 +150,7 @@ def test_a_job_that_slurm_takes_away_meanwhile_says_no_more(cluster: Cluster) ->
     cluster.program("srun", "exit 1")
     cluster.program("sleep", "kill -TERM $PPID")
     assert cluster.run("exit 0", SLURM_JOB_NUM_NODES="3") == 75
-    assert cluster.said("scontrol.log") == ["show config"]
+    assert cluster.requeued == []
     assert "failed" not in cluster.said("log")[-1]
 
 
@@ -177,7 +182,7 @@ while True:
 @pytest.mark.parametrize(
     ("signals", "requeued"),
     [
-        ([signal.SIGUSR1], ["requeue 12"]),  # before a time limit
+        ([signal.SIGUSR1], ["12"]),  # before a time limit
         ([signal.SIGTERM], []),  # Slurm ends the job, which must not bring itself back
         ([signal.SIGUSR1, signal.SIGTERM], []),
     ],
@@ -196,7 +201,41 @@ def test_a_request_to_stop_is_repeated_until_the_ranks_listen(
         wait_for(cluster.folder / "asked", script)
     (cluster.folder / "listen").touch()
     assert script.wait(SECONDS) == 75
-    assert cluster.said("scontrol.log") == requeued
+    assert cluster.requeued == requeued
+
+
+def test_a_request_that_comes_before_the_ranks_is_kept_for_them(cluster: Cluster) -> None:
+    cluster.program("stat", 'touch early; until [ -e late ]; do /bin/sleep 0.02; done; exec /usr/bin/stat "$@"')
+    cluster.program("sleep", "exec /bin/sleep 0.05")
+    cluster.program("mpirun", 'shift 2; exec "$@"')
+    (cluster.folder / "rank.py").write_text(RANK)
+    cluster.program("python", f'exec {sys.executable} rank.py "$@"')
+    (cluster.folder / "listen").touch()
+    script = cluster.start()
+    wait_for(cluster.folder / "early", script)
+    script.send_signal(signal.SIGUSR1)
+    (cluster.folder / "late").touch()
+    assert script.wait(SECONDS) == 75
+    assert cluster.requeued == ["12"]
+
+
+@pytest.mark.parametrize(
+    ("mpirun", "code"), [("exit 138", 75), ("exit 0", 75), ("says failed; exit 3", 3), ("exit 2", 2)]
+)
+def test_ranks_that_die_of_the_request_go_on_later(cluster: Cluster, mpirun: str, code: int) -> None:
+    """Slurm resets what a process ignores, and the signal may come just then. What they have said themselves counts."""
+    assert cluster.run(f"kill -USR1 $PPID; sleep 0.2; {mpirun}") == code
+    assert cluster.requeued == (["12"] if code == 75 else [])
+
+
+@pytest.mark.parametrize(
+    ("mpirun", "code"), [("exit 143", 75), ("exit 0", 75), ("says failed; exit 1", 75), ("exit 2", 2)]
+)
+def test_a_job_that_is_being_preempted_goes_on_later(cluster: Cluster, mpirun: str, code: int) -> None:
+    """Its ranks and daemons know it before the script, and one that dies may take the others with it."""
+    cluster.program("scontrol", 'echo "$@" >>scontrol.log; echo "   PreemptTime=2026-11-21T10:00:00 Requeue=1"')
+    assert cluster.run(mpirun) == code
+    assert cluster.requeued == (["12"] if code == 75 else [])
 
 
 def wait_for(path: Path, script: subprocess.Popen[bytes]) -> None:

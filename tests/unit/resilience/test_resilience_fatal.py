@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_without_a_log_the_traceback_is_printed(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert printed.endswith("failed: ZeroDivisionError: a/0\n")
+
+
+@pytest.mark.parametrize(("rank", "seconds"), [(0, []), (1, [1.0]), (2, [1.5]), (5, [3.0]), (900, [3.0])])
+def test_what_all_ranks_see_is_told_by_one(monkeypatch: pytest.MonkeyPatch, rank: int, seconds: list[float]) -> None:
+    """The first to speak ends the others."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(Solo, "rank", rank)
+    end(DataError("no file x.csv"), None)
+    assert waited == seconds
