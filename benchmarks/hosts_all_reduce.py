@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.arguments import parser, positive_numbers, some_of
-from harness.hosts import ADDRESSES, RATES, Hosts, hosts, mca
+from harness.hosts import RATES, Hosts, hosts, mca
 from harness.namespaces import enter_namespaces
 from harness.program import Program, launch_in_turns
 from harness.result import Report, publish
@@ -79,7 +79,7 @@ def launch(made: Hosts, per_host: int, sizes: list[int], program: Program, out: 
         return
     script = str(HERE / "all_reduce_rank.py")
     what = ["--contenders", ",".join(program.contenders), "--sizes", ",".join(map(str, sizes))]
-    command = [script, *what, "--address", ADDRESSES[0], "--out", str(out)]
+    command = [script, *what, "--address", made.first_address, "--out", str(out)]
     made.launch(command, per_host, LONGEST_SECONDS, program.options)
 
 
@@ -88,7 +88,7 @@ def write_bound(made: Hosts, per_host: int, sizes: list[int], out: Path) -> None
     measured = out.with_name("link.jsonl")
     made.launch([str(HERE / "link_rank.py"), "--out", str(measured)], per_host, LONGEST_SECONDS)
     (link,) = read_samples(measured)
-    num_hosts = len(ADDRESSES)
+    num_hosts = len(made.addresses)
     cases = {size: {"ranks": num_hosts * per_host, "size": size_of(size)} for size in sizes}
     samples = [Sample(case, "link", 0, bound(num_hosts, size, link.value)) for size, case in cases.items()]
     append_samples(out, samples)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.arguments import parser, positive_numbers, some_of
-from harness.hosts import ADDRESSES, RATES, Hosts, hosts
+from harness.hosts import RATES, Hosts, hosts
 from harness.namespaces import enter_namespaces
 from harness.result import Report, publish
 from harness.samples import Sample, read_samples
@@ -61,7 +61,9 @@ def measure_model(made: Hosts, per_host: int, model: str, asked: argparse.Namesp
         options = ["--model", model, "--contenders", ",".join(asked.contenders), "--repeats", str(asked.repeats)]
         script = Path(__file__).with_name("step_time_rank.py")
         made.launch(
-            [str(script), *options, *TURNS, "--address", ADDRESSES[0], "--out", str(out)], per_host, LONGEST_SECONDS
+            [str(script), *options, *TURNS, "--address", made.first_address, "--out", str(out)],
+            per_host,
+            LONGEST_SECONDS,
         )
         return list(read_samples(out))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +40,11 @@ class Hosts:
     """Hosts that are up.
 
     Attributes:
-        names: of them.
+        addresses: of each, by name.
         folder: has a file for each, with the process that holds it, and the agent.
     """
 
-    names: Sequence[str]
+    addresses: Mapping[str, str]
     folder: Path
 
     def launch(self, command: Sequence[str], ranks_per_host: int, seconds: float, options: Sequence[str] = ()) -> None:
@@ -52,18 +52,23 @@ class Hosts:
 
         Ranks talk through the links, by Open MPI or by Gloo. `options` are for mpirun.
         """
-        ranks = len(self.names) * ranks_per_host
+        ranks = len(self.addresses) * ranks_per_host
         all_options = [*self.options(ranks_per_host), *options]
         finish(start(command, ranks, SETTINGS, options=all_options, wrapper=self.first), seconds)
 
     @property
     def first(self) -> Sequence[str]:
         """The beginning of a command line that runs the rest on the first host."""
-        return on((self.folder / self.names[0]).read_text())
+        return on((self.folder / next(iter(self.addresses))).read_text())
+
+    @property
+    def first_address(self) -> str:
+        """Of that host."""
+        return next(iter(self.addresses.values()))
 
     def options(self, ranks_per_host: int) -> list[str]:
         """For mpirun on the first host, so that it starts ranks on all of them."""
-        places = ",".join(f"{name}:{ranks_per_host}" for name in self.names)
+        places = ",".join(f"{name}:{ranks_per_host}" for name in self.addresses)
         daemons = {"plm": "ssh", "plm_ssh_agent": str(self.folder / "agent"), "prte_if_include": NETWORK}
         messages = {"pml": "ob1", "btl": "self,sm,tcp", "btl_tcp_if_include": NETWORK, "mpi_yield_when_idle": "1"}
         options = ["--host", places, "--map-by", f"ppr:{ranks_per_host}:node:OVERSUBSCRIBE", "--bind-to", "none"]
@@ -89,7 +94,7 @@ def hosts(rate: str, number: int = 4) -> Iterator[Hosts]:
             process = stack.enter_context(_namespaces(name))
             (folder / name).write_text(process)
             _link(name, process, address, rate)
-        yield Hosts(tuple(addresses), folder)
+        yield Hosts(addresses, folder)
 
 
 def mca(parameters: dict[str, str]) -> list[str]:

@@ -96,6 +96,8 @@ class Trainer:
         A checkpoint is on disk when it returns. Raises NonFiniteLossError, CheckpointError, and whatever the model
         raises.
         """
+        if 0 < self.step == self._saved_step and self._evaluation_is_due():
+            self._evaluate_on_the_way()  # who was stopped here was gone before it
         self.clock.end_step()  # what came before is no part of the first step
         stopped = False
         while self.step < self.total_steps and not stopped:

@@ -28,7 +28,6 @@ STEP_10 = "0:step-00000010"  # a checkpoint of the first start, written and not 
 # Hosts that are namespaces of one machine must not find out that they share its memory, and have the same cores.
 APART = (
     "export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,sm,tcp UCX_TLS=tcp,self PRTE_MCA_hwloc_default_binding_policy=none",
-    "unset PRTE_MCA_rmaps_default_mapping_policy # with which both ranks would go to the first node",
 )
 
 # Some lose their hosts, so that each kind of job has hosts of its own.

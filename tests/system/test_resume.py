@@ -26,6 +26,12 @@ def steps_and_losses(run_dir: Path) -> list[tuple[int, float]]:
     return [(line["step"], line["loss"]) for line in lines if "loss" in line]
 
 
+def curves(run_dir: Path) -> list[tuple]:
+    """Steps and evaluations, in the order in which they were written."""
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line.get("loss"), line.get("test_loss")) for line in lines]
+
+
 def train(launch: Callable, run_dir: Path, *settings: str, ranks: int = 2) -> Finished:
     return launch("python", "-m", "hpctrain.train", f"run.dir={run_dir}", *JOB, *settings, ranks=ranks)
 
@@ -38,7 +44,10 @@ def wait_for(path: Path, seconds: float = 60.0) -> None:
 
 
 def test_ten_steps_equal_five_and_five(train_all: Callable, tmp_path: Path) -> None:
-    """With every engine and optimizer that keeps state; the second five in processes of their own."""
+    """With every engine and optimizer that keeps state; the second five in processes of their own.
+
+    An epoch ends with the fifth step, so there is an evaluation where one run ends and the other begins.
+    """
     names = [(engine, name) for engine in ("torch", "numpy") for name in ("adam", "momentum", "rmsprop", "adagrad")]
 
     def runs(part: str, *more: str) -> list[tuple[str, ...]]:
@@ -47,14 +56,15 @@ def test_ten_steps_equal_five_and_five(train_all: Callable, tmp_path: Path) -> N
             for engine, name in names
         ]
 
-    steady = (*JOB, "schedule.name=constant")
+    steady = (*JOB, "schedule.name=constant", "training.batch_size=288", "training.evaluate_every=1")
     begun = [*runs("whole", *steady, "training.max_steps=10"), *runs("parts", *steady, "training.max_steps=5")]
     train_all(begun, ranks=2)
     train_all(runs("parts", *steady, "training.max_steps=10", "run.resume=auto"), ranks=2)
     for engine, name in names:
         whole, parts = (tmp_path / f"{engine}-{name}" / part for part in ("whole", "parts"))
         assert summary(parts)["weights_sha256"] == summary(whole)["weights_sha256"], (engine, name)
-        assert steps_and_losses(parts) == steps_and_losses(whole), (engine, name)
+        assert curves(parts) == curves(whole), (engine, name)
+        assert [step for step, _, test_loss in curves(whole) if test_loss is not None] == [5, 10]
         assert len(steps_and_losses(whole)) == 10
 
 

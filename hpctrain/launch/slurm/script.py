@@ -27,6 +27,10 @@ _LAUNCHERS = {
 _CORES_OF_SRUN = "${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}"
 # By which network interface Open MPI, libfabric (MPICH, Intel MPI) and NCCL send over TCP.
 _INTERFACES = ("OMPI_MCA_btl_tcp_if_include", "FI_TCP_IFACE", "NCCL_SOCKET_IFNAME")
+_SPREAD = (
+    "# sbatch hands on what is set where more ranks than cores are tried out. Here it would keep all on one node.",
+    '[ "$PRTE_MCA_rmaps_default_mapping_policy" != :oversubscribe ] || unset PRTE_MCA_rmaps_default_mapping_policy',
+)
 _HINTS = {1: "nomultithread", 2: "multithread"}  # hardware threads of a core that ranks use
 
 
@@ -109,6 +113,8 @@ def _one_line(option: str) -> str:
 
 def environment(batch: Batch, site: Site) -> Iterator[str]:
     """Lines of shell after which the job's Python and its mpirun are found."""
+    if site.launcher == "mpirun":
+        yield from _SPREAD
     if site.modules:
         yield f"module load {shlex.join(site.modules)}"
     yield from site.setup

@@ -26,10 +26,6 @@ from hpctrain.study.runs.plan import Plan, Planned
 from hpctrain.study.traffic import Placement
 
 _JOBS = "slurm.json"
-# sbatch hands on what is set where more ranks than cores are tried out; here it would keep all on the first node.
-_SPREAD = (
-    '[ "$PRTE_MCA_rmaps_default_mapping_policy" != :oversubscribe ] || unset PRTE_MCA_rmaps_default_mapping_policy'
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,6 @@ class StudyJob:
                 *directives(batch, self.site),
                 "",
                 *environment(batch, self.site),
-                _SPREAD,
                 f"exec {PurePath(batch.python).name} {shlex.join(command)}",
                 "",
             ]

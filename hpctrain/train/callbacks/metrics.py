@@ -35,7 +35,7 @@ class Metrics(MetricLines):
     """Writes a line for every `log_every`-th step, the last one, and each evaluation; each is in the file at once.
 
     A resumed run continues the file: lines beyond the step it continues from are dropped first, so that each step is
-    there once. Any other run starts it anew.
+    there once, and so are evaluations at that step, which are made anew. Any other run starts it anew.
 
     Raises HpctrainError where the file cannot be written.
     """
@@ -50,7 +50,7 @@ class Metrics(MetricLines):
         super().on_start(info)
         draft = self._path.with_name(f".{self._path.name}.partial")
         try:
-            kept = [line for line in read_metrics(self._path) if line["step"] <= info.first_step]
+            kept = [line for line in read_metrics(self._path) if line["step"] < info.first_step + ("loss" in line)]
             draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
             os.replace(draft, self._path)
             self._file = open(self._path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - on_end closes it

@@ -82,10 +82,11 @@ def test_a_script_can_be_read(tmp_path: Path) -> None:
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
         "",
+        "# sbatch hands on what is set where more ranks than cores are tried out. Here it would keep all on one node.",
+        '[ "$PRTE_MCA_rmaps_default_mapping_policy" != :oversubscribe ] || unset PRTE_MCA_rmaps_default_mapping_policy',
         "module load mpi/5",
         "source venv",
         "export PATH=/venv/bin:$PATH # the Python that has checked this job, and its mpirun",
-        '[ "$PRTE_MCA_rmaps_default_mapping_policy" != :oversubscribe ] || unset PRTE_MCA_rmaps_default_mapping_policy',
         "exec python -m hpctrain.study continue 'out dir' --ranks 8",
     ]
 

@@ -22,11 +22,13 @@ def step(number: int, loss: float = 0.5, accuracy: float | None = 0.25) -> StepR
 
 
 def run(path: Path, first: int, last: int, log_every: int = 10, total: int = 25) -> Metrics:
+    """Steps after `first`, and evaluations, one at `first` too: a run that goes on makes it anew."""
     metrics = Metrics(path, log_every)
     metrics.on_start(dataclasses.replace(INFO, first_step=first, total_steps=total))
-    for number in range(first + 1, last + 1):
-        metrics.on_step(step(number))
-        if number % 5 == 0:
+    for number in range(first, last + 1):
+        if number > first:
+            metrics.on_step(step(number))
+        if number and number % 5 == 0:
             metrics.on_evaluate(EvaluationRecord(number, 2, 0.3, 0.9, 50, 0.1))
     return metrics
 
