@@ -11,9 +11,10 @@ from hpctrain.resilience.stop_request import SIGNALS, StopRequest
 
 @pytest.fixture(autouse=True)
 def before() -> Iterator[dict[signal.Signals, object]]:
-    """What signals did before the test, and do after it."""
+    """What signals do at the beginning of a test, and what they did before it is what they do after it."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    yield handlers
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has those in the background ignore it
+    yield {**handlers, signal.SIGINT: signal.default_int_handler}
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
