@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.arguments import parser, positive_numbers
 from harness.launch import finish, start, tuned
-from harness.samples import Sample, append_samples, read_samples
+from harness.machine import describe_machine
+from harness.page import aligned, page
+from harness.samples import Sample, append_samples, read_samples, write_samples
 
 NUM_WEIGHTS = 24 * 1024 * 1024
 MIB = 2**20
@@ -41,19 +44,27 @@ FORMULAS: Mapping[tuple[str, str], Callable[[int], float]] = {
 
 
 def main() -> None:
-    """Launch every case on worlds of each size, and print what was measured beside the formula."""
+    """Launch every case on worlds of each size, and publish what was measured beside the formula."""
     made = parser(__doc__, repeats=1)
     made.add_argument("--ranks", type=positive_numbers, default="1,2,4", help="world sizes, comma-separated")
     asked = made.parse_args()
-    print(f"{'precision':12}{'shard':12}{'ranks':>6}{'formula':>10}{'measured':>10}{'step peak':>11}   MiB", flush=True)
+    raw = asked.results / f"{datetime.now(UTC).date().isoformat()}-sharded_memory.jsonl"
+    environment = describe_machine()
+    write_samples(raw, [], environment)
+    table = [["ranks", "precision", "shard", "formula MiB", "measured", "most in a step"]]
     for ranks in asked.ranks:
         for (precision, shard), formula in FORMULAS.items():
             samples = launch(ranks, precision, shard)
-            append_samples(asked.results / "sharded_memory.jsonl", samples)
-            measured, peak = (sample.value / MIB for sample in samples)
+            append_samples(raw, samples)
+            measured, peak = (f"{sample.value / MIB:.0f}" for sample in samples)
+            shares = precision == "full" and shard != "none"
             expected = formula(ranks) * NUM_WEIGHTS / MIB
-            shown = "" if precision == "full" and shard != "none" else f"{peak:11.0f}"
-            print(f"{precision:12}{shard:12}{ranks:6}{expected:10.0f}{measured:10.0f}{shown}", flush=True)
+            table.append([str(ranks), precision, shard, f"{expected:.0f}", measured, "" if shares else peak])
+            print(*table[-1], flush=True)
+    print(aligned(table))
+    text = page("sharded_memory", (__doc__ or "").strip(), {"Memory of a rank": table}, environment)
+    raw.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"written: {raw} and {raw.with_suffix('.md')}")
 
 
 def launch(ranks: int, precision: str, shard: str) -> list[Sample]:
