@@ -53,7 +53,8 @@ def train(
 ) -> Run:
     """Train `job` from start to end on so many ranks, on `cluster` (a multiple of its hosts) or on this machine."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "hpctrain.train", job, f"run.dir={folder}", f"run.seed={seed}", "run.log_every=1"]
+        path = str(Path(job).resolve())  # on a host of its own a rank begins in another folder
+        command = ["-m", "hpctrain.train", path, f"run.dir={folder}", f"run.seed={seed}", "run.log_every=1"]
         command += ["run.progress=none", *settings]
         if cluster is None:
             finish(start(command, ranks), LONGEST_SECONDS)
