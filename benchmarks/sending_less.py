@@ -7,7 +7,8 @@ between two averages, plain and with DiLoCo's outer optimizer (Douillard et al. 
 Every contender trains the same job with the same settings, once in each repeat, each with another seed; nobody tuned a
 rate for one of them. "bytes" is how many times fewer bytes rank 0 sent than the first line did, which averages all
 gradients as they are; "behind" is its accuracy less that of the line, in points, the median of what it was in each
-repeat, and the range. Weights lie in private memory, so that all is sent. How long a step takes is no question here.
+repeat, and the range. Ranks are on four hosts made of network namespaces on this machine (root), so that all is sent.
+How long a step takes is no question here.
 """
 
 from __future__ import annotations
