@@ -14,9 +14,7 @@ How long a step takes is no question here.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -24,10 +22,9 @@ from statistics import median
 from harness.arguments import parser, positive
 from harness.hosts import RATES, hosts
 from harness.machine import describe_machine
-from harness.measure import in_turns
 from harness.namespaces import enter_namespaces
 from harness.page import aligned, digits, page
-from strategies_run import Run, train
+from strategies_run import Run, train_in_turns
 
 FIRST = "all_reduce"
 TABLES: Mapping[str, Mapping[str, Sequence[str]]] = {
@@ -57,15 +54,8 @@ def main() -> None:
     settings = {FIRST: [], **TABLES[asked.table]}
     day = datetime.now(UTC).date().isoformat()
     raw = asked.results / f"{day}-sending_less-{asked.table}-{Path(asked.job).stem}.jsonl"
-    asked.results.mkdir(parents=True, exist_ok=True)
-    raw.write_text("")
-    runs: list[Run] = []
     with hosts(asked.link) as cluster:
-        for seed, name in in_turns(settings, asked.repeats):
-            runs.append(train(name, asked.job, [*asked.set, *settings[name]], asked.ranks, seed, cluster))
-            with raw.open("a") as file:
-                file.write(json.dumps(asdict(runs[-1])) + "\n")
-            print(f"{name}: {runs[-1].final}", flush=True)
+        runs = train_in_turns(settings, asked, cluster, raw)
     table = [_HEADER, *(_line(name, runs) for name in settings)]
     print(aligned(table))
     environment = {

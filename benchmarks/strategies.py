@@ -12,10 +12,8 @@ With --link the ranks are on four hosts made of network namespaces on this machi
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,13 +21,12 @@ from statistics import median
 from typing import Any
 
 from harness.arguments import parser, positive, some_of
-from harness.hosts import RATES, Hosts, hosts
+from harness.hosts import RATES, hosts
 from harness.machine import describe_machine
-from harness.measure import in_turns
 from harness.namespaces import enter_namespaces
 from harness.page import aligned, digits, page
 from strategies_plot import draw
-from strategies_run import Run, train
+from strategies_run import Run, train_in_turns
 
 SERVER = "parallel.strategy=parameter_server"
 GOSSIP = "parallel.strategy=gossip"
@@ -72,16 +69,10 @@ def main() -> None:
     stem = f"{datetime.now(UTC).date().isoformat()}-strategies-{Path(asked.job).stem}" + (
         f"-{asked.link}" if asked.link else ""
     )
-    runs: list[Run] = []
-    asked.results.mkdir(parents=True, exist_ok=True)
     raw = asked.results / f"{stem}.jsonl"
-    raw.write_text("")
+    contenders = {name: CONTENDERS[name] for name in asked.contenders}
     with hosts(asked.link) if asked.link else nullcontext() as cluster:
-        for run in _runs(asked, cluster):
-            runs.append(run)
-            with raw.open("a") as file:
-                file.write(json.dumps(asdict(run)) + "\n")
-            print(f"{run.contender}: {1e3 * run.step_seconds:.1f} ms, {run.final}", flush=True)
+        runs = train_in_turns(contenders, asked, cluster, raw)
     table = [
         _HEADER,
         *(_line(name, [run for run in runs if run.contender == name], asked.target) for name in asked.contenders),
@@ -110,11 +101,6 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("--link", choices=RATES, help="speed of the links of four hosts; without it, this machine")
     made.add_argument("--contenders", type=some_of(CONTENDERS), default=",".join(CONTENDERS), help="comma-separated")
     return made.parse_args()
-
-
-def _runs(asked: argparse.Namespace, cluster: Hosts | None) -> Iterator[Run]:
-    for seed, name in in_turns(asked.contenders, asked.repeats):
-        yield train(name, asked.job, [*asked.set, *CONTENDERS[name]], asked.ranks, seed, cluster)
 
 
 _HEADER = (

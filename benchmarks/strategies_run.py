@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.hosts import Hosts
 from harness.launch import finish, start
+from harness.measure import in_turns
 
 LONGEST_SECONDS = 1800.0  # of one launch
 
@@ -46,6 +48,24 @@ class Run:
     staleness: float | None
     consensus_distance: float | None
     curve: Curve
+
+
+def train_in_turns(
+    contenders: Mapping[str, Sequence[str]], asked: argparse.Namespace, cluster: Hosts | None, raw: Path
+) -> list[Run]:
+    """Train every contender (name -> its settings) once in each repeat, each with a seed of its own.
+
+    `asked` has job, set, ranks and repeats. A line for each run is written to `raw` as soon as it has ended.
+    """
+    runs: list[Run] = []
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    raw.write_text("")
+    for seed, name in in_turns(contenders, asked.repeats):
+        runs.append(train(name, asked.job, [*asked.set, *contenders[name]], asked.ranks, seed, cluster))
+        with raw.open("a") as file:
+            file.write(json.dumps(asdict(runs[-1])) + "\n")
+        print(f"{name}: {1e3 * runs[-1].step_seconds:.1f} ms, {runs[-1].final}", flush=True)
+    return runs
 
 
 def train(

@@ -8,12 +8,12 @@ figures/NAME.svg   and figures/NAME.png
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpctrain.errors import EnvironmentProblem, HpctrainError
+from hpctrain.launch.run_dir import write_whole
 from hpctrain.study.report import answer, proposal, tables, words
 from hpctrain.study.report.definitions import DEFINITIONS
 from hpctrain.study.report.figures import Drawing, drawings
@@ -55,7 +55,7 @@ def write_report(study: Study, out: Path) -> None:
         with rc_context(RC):  # type: ignore[arg-type]
             drawn = [_write_figure(drawing, out / "figures") for drawing in drawings(found)]
         for name, text in _pages(found, drawn).items():
-            _replace(out / name, text.encode())
+            _write(out / name, text.encode())
     except OSError as error:
         raise HpctrainError(f"the report in {out} cannot be written: {error.strerror}") from error
 
@@ -73,8 +73,8 @@ def check_libraries() -> None:
 
 def _write_figure(drawing: Drawing, folder: Path) -> Drawn:
     svg = _saved(drawing.figure, "svg", metadata={"Date": None, "Creator": None})
-    _replace(folder / f"{drawing.name}.svg", svg)
-    _replace(folder / f"{drawing.name}.png", _saved(drawing.figure, "png", dpi=_DOTS_PER_INCH))
+    _write(folder / f"{drawing.name}.svg", svg)
+    _write(folder / f"{drawing.name}.png", _saved(drawing.figure, "png", dpi=_DOTS_PER_INCH))
     title = drawing.figure.get_suptitle()
     return Drawn(
         drawing.section,
@@ -131,11 +131,5 @@ def _content(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
     }
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, lambda file: file.write(content))

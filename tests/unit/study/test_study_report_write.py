@@ -14,7 +14,6 @@ from studies import a_report, failed, forecasts, noisy
 
 from hpctrain.errors import EnvironmentProblem, HpctrainError
 from hpctrain.study.forecast import Scaling
-from hpctrain.study.report import write
 from hpctrain.study.report.style import labelled
 from hpctrain.study.report.svg import inline
 from hpctrain.study.report.write import write_report
@@ -171,7 +170,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
     def full(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(HpctrainError, match="cannot be written: No space left on device"):
         write_report(replace(strong_only(), name="other"), tmp_path)
     assert (tmp_path / "report.html").read_bytes() == before
