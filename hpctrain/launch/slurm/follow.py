@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 
 from hpctrain.errors import EnvironmentProblem
 from hpctrain.launch.slurm.queue import JobState
+from hpctrain.launch.tail import Tail
 
 LOOK_SECONDS = 2.0
 """Between two looks: Slurm's controller is one for all users."""
@@ -54,27 +55,6 @@ def follow(
         if state is None or state.is_over:
             return state
         wait()
-
-
-class Tail:
-    """A file that grows, and may not be there yet: what is new in it, line by line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
-
-    def read(self, all_of_it: bool = False) -> str:
-        """The lines since the last time; with `all_of_it` also one that has no end."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._position)
-                new = file.read()
-        except OSError:  # not there yet; or a file system that is away for a moment
-            return ""
-        end = len(new) if all_of_it else new.rfind(b"\n") + 1
-        self._position += end
-        text = new[:end].decode(errors="replace")
-        return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 class Lines:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from hpctrain.errors import EnvironmentProblem
-from hpctrain.launch.slurm.follow import Lines, Tail, follow, screen_for
+from hpctrain.launch.slurm.follow import Lines, follow, screen_for
 from hpctrain.launch.slurm.queue import JobState
 
 
@@ -72,32 +69,6 @@ def test_a_job_that_is_forgotten(tmp_path: Path) -> None:
     state, screen = watch(tmp_path / "log", (None, "a line"))
     assert state is None
     assert screen.stream.getvalue() == "a line\n"
-
-
-@pytest.fixture
-def pieces(tmp_path: Path) -> Callable[..., str]:
-    tail = Tail(tmp_path / "log")
-
-    def grow(text: bytes, all_of_it: bool = False) -> str:
-        with (tmp_path / "log").open("ab") as file:
-            file.write(text)
-        return tail.read(all_of_it)
-
-    return grow
-
-
-def test_a_tail_gives_whole_lines_once(pieces: Callable[..., str]) -> None:
-    assert pieces(b"") == ""
-    assert pieces(b"a\nb") == "a\n"
-    assert pieces(b"") == ""
-    assert pieces(b"c\n\xc3") == "bc\n"  # half a letter
-    assert pieces(b"\xa4\n") == "ä\n"
-    assert pieces(b"end") == ""
-    assert pieces(b"", all_of_it=True) == "end\n"
-
-
-def test_no_file_is_no_text(tmp_path: Path) -> None:
-    assert Tail(tmp_path / "none").read() == ""
 
 
 def test_a_pipe_gets_the_log_alone() -> None:
