@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECONDS = 60.0  # for an answer, on a very busy machine
+LINES = 20  # of a log, in a failure's message
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 FIRST = {"JobState": "PENDING", "Restarts": "0"}  # of an element that Slurm does not tell from its array yet
 
@@ -106,6 +107,17 @@ class Job:
     def log(self) -> str:
         """Of the script and of all ranks."""
         return Path(f"{self.run_dir}.log").read_text()
+
+    @property
+    def story(self) -> str:
+        """What became of it, in a few lines: for whoever reads a failure."""
+        words = ("JobState", "Reason", "Restarts", "SubmitTime", "EligibleTime", "StartTime", "EndTime", "NodeList")
+        told = " ".join(f"{word}={self.now[word]}" for word in words if word in self.now)
+        log = Path(f"{self.run_dir}.log")
+        lines = log.read_text().splitlines() if log.exists() else ["(no log)"]
+        events = (self.cluster.folder / "slurmctld.log").read_text().splitlines()
+        its_events = [event for event in events if f"JobId={self.number.partition('_')[0]}" in event]
+        return "\n".join([f"--- {self.run_dir.name}: {told}", *its_events[-LINES:], *lines[-LINES:]])
 
     @property
     def summary(self) -> dict:

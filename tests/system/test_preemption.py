@@ -20,10 +20,17 @@ from hpctrain.launch.slurm.batch import Batch
 from hpctrain.launch.slurm.script import render
 from hpctrain.launch.slurm.site import Site
 
-SECONDS = 400.0  # for all jobs together on a very busy machine; a quiet one needs a quarter
+SECONDS = 700.0  # for all jobs together on a very busy machine, or one message of Slurm's lost; else 100 will do
 LAUNCHERS = ("mpirun", "srun-pmi2")
 STEPS = 20
-SETTINGS = ("model.engine=numpy", "run.log_every=1", f"training.max_steps={STEPS}", "checkpoint.every_steps=5")
+# One thread: those of eight hosts that share a few cores would wait for each other.
+SETTINGS = (
+    "model.engine=numpy",
+    "run.threads=1",
+    "run.log_every=1",
+    f"training.max_steps={STEPS}",
+    "checkpoint.every_steps=5",
+)
 STEP_10 = "0:step-00000010"  # a checkpoint of the first start, written and not yet in its place
 # Hosts that are namespaces of one machine must not find out that they share its memory, and have the same cores.
 APART = (
@@ -90,7 +97,9 @@ def tell(cluster: Cluster, stories: list[Story], jobs: list[Job]) -> None:
             waits[story] = next(story, None)
             if waits[story] is None:
                 del waits[story]
-        assert time.monotonic() < deadline, [(job.run_dir.name, job.now) for job in jobs if not job.is_over]
+        assert time.monotonic() < deadline, "\n".join(
+            [cluster.ask("sinfo", "--Node", "--long"), *(job.story for job in jobs if not job.is_over)]
+        )
         time.sleep(0.5)
         cluster.look()
 
@@ -146,8 +155,7 @@ def jobs(
         try:
             tell(cluster, stories, list(found.values()))
         finally:
-            for name, job in found.items():
-                print(f"--- {name}: {job.now}\n{job.log if Path(f'{job.run_dir}.log').exists() else ''}")
+            print(*(job.story for job in found.values()), sep="\n\n")
         yield found
 
 
