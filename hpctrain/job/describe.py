@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from hpctrain.job.settings import Job, Section, Words
+from hpctrain.job.sections.section import Section, Words
+from hpctrain.job.settings import Job
 
 
 def sections() -> dict[str, type[Section]]:

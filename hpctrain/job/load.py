@@ -14,7 +14,8 @@ from hpctrain.job.check import check
 from hpctrain.job.composition import check_composition
 from hpctrain.job.describe import expected, nearest, nearest_setting, sections, written
 from hpctrain.job.problem import Problem, settings_error
-from hpctrain.job.settings import Job, Parallel, Section
+from hpctrain.job.sections.section import Section
+from hpctrain.job.settings import Job, Parallel
 from hpctrain.job.source import Source, Tables
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from hpctrain.errors import SettingsError
 from hpctrain.job.describe import expected, nearest, written
 from hpctrain.job.problem import settings_error
-from hpctrain.job.settings import Section, Words
+from hpctrain.job.sections.section import Section, Words
 
 SITES = Path("slurm/sites")
 
