@@ -33,6 +33,7 @@ from typing import Any, BinaryIO
 
 from hpctrain.errors import EnvironmentProblem, HpctrainError
 from hpctrain.job.settings import Run
+from hpctrain.whole_file import whole_file
 
 RUNS = Path("runs")
 """Where run directories lie, in the working directory."""
@@ -168,18 +169,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Raises HpctrainError where the file cannot be written (full disk, read-only directory); an earlier one is then
     as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except OSError as error:
         raise HpctrainError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _new(folder: Path, now: datetime) -> Path:

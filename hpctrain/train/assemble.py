@@ -29,6 +29,7 @@ from hpctrain.train.clock import Clock
 from hpctrain.train.engines import build_engine, import_library
 from hpctrain.train.rank_shards import load_rank_shard
 from hpctrain.train.resume import check_position, find_checkpoint, position_keys
+from hpctrain.train.saver import Saver
 from hpctrain.train.trainer import Trainer
 
 log = logging.getLogger("hpctrain")
@@ -95,6 +96,11 @@ def assemble(
             return None
         return loader(data.test, rank=readers.rank, size=readers.size)
 
+    state = {
+        "world_size": group.size,
+        "strategy": job.parallel.strategy,
+        **position_keys(job, batch_size, len(data.train)),
+    }
     trainer = Trainer(
         job=job,
         distribution=distribution,
@@ -103,7 +109,7 @@ def assemble(
         train_loader=loader(**_share(data.train, plan)),
         test_loader=test_loader,
         batch_size=batch_size,
-        checkpoints=run_dir.checkpoints,
+        saver=Saver(job.checkpoint, run_dir.checkpoints, distribution, engine, state),
         stop_signal=lambda: stop.signal.name if stop.signal else None,
         clock=clock,
     )
@@ -166,8 +172,7 @@ def _resume_rank(checkpoint: Checkpoint, trainer: Trainer) -> tuple[str, ...]:
     there, here = checkpoint.state.get("world_size"), trainer.plan.group.size
     strategies = checkpoint.state.get("strategy"), trainer.job.parallel.strategy
     if (there, strategies[0]) == (here, strategies[1]):
-        load_rank_shard(checkpoint.shards, trainer.plan.group.rank, trainer.distribution, trainer.engine)
-        return ()
+        return load_rank_shard(checkpoint.shards, trainer.plan.group.rank, trainer.distribution, trainer.engine)
     if not any(name.startswith("rank-") for name in checkpoint.shards):
         return ()
     return (

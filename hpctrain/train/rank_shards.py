@@ -37,13 +37,18 @@ def rank_shards(comm: Communicator, distribution: Distribution, engine: Engine) 
     return {_name(rank): arrays for rank, arrays in found.items()} if any(found.values()) else {}
 
 
-def load_rank_shard(shards: Mapping[str, Arrays], rank: int, distribution: Distribution, engine: Engine) -> None:
-    """Have this rank go on from its own shard, where there is one. Raises CheckpointError where it does not fit."""
+def load_rank_shard(
+    shards: Mapping[str, Arrays], rank: int, distribution: Distribution, engine: Engine
+) -> tuple[str, ...]:
+    """Have this rank go on from its own shard, where there is one; returns notes, the same on every rank. All ranks.
+
+    Raises CheckpointError where it does not fit.
+    """
     mine = shards.get(_name(rank))
     if mine is None:
         if any(name.startswith("rank-") for name in shards):
             raise CheckpointError(f"the checkpoint holds what other ranks keep, and nothing of rank {rank}")
-        return
+        return ()
     parts: dict[str, dict[str, np.ndarray]] = {"strategy": {}, **{part: {} for part in _PARTS}}
     for name, array in mine.items():
         part, _, rest = name.partition("/")
@@ -51,6 +56,18 @@ def load_rank_shard(shards: Mapping[str, Arrays], rank: int, distribution: Distr
     if distribution.plan.weight_sync.has_replicas:
         engine.load({part: parts[part] for part in _PARTS})
     distribution.load_own_state(parts["strategy"])
+    return _note_what_is_left(shards, distribution)
+
+
+def _note_what_is_left(shards: Mapping[str, Arrays], distribution: Distribution) -> tuple[str, ...]:
+    """Parameter servers once kept the state of their optimizers by rank, and now as one with the model."""
+    kept = any(name.startswith("strategy/weight_sync/") for shard in shards.values() for name in shard)
+    if not kept or distribution.plan.weight_sync.state():
+        return ()
+    return (
+        "the checkpoint is of an older version, which kept the state of the optimizer by rank: weights go on as they "
+        "were, and the optimizer begins anew",
+    )
 
 
 def _name(rank: int) -> str:

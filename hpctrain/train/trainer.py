@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hpctrain.checkpoint.store import prune, write
 from hpctrain.collectives.group import Group
 from hpctrain.data.batch import Batch
 from hpctrain.data.loader import Loader
@@ -20,11 +18,10 @@ from hpctrain.parallel.plan import Plan
 from hpctrain.train.agreement import Wishes, meet
 from hpctrain.train.callbacks.callback import Callback, EvaluationRecord, StepRecord
 from hpctrain.train.clock import Clock
-from hpctrain.train.engine import Arrays, Engine, Sums
+from hpctrain.train.engine import Engine, Sums
 from hpctrain.train.evaluate import evaluate
 from hpctrain.train.ledger import Ledger, weights_sha256
-from hpctrain.train.rank_shards import rank_shards
-from hpctrain.train.resume import position_keys
+from hpctrain.train.saver import Saver
 from hpctrain.train.step import name_non_finite, train_step
 
 
@@ -40,7 +37,7 @@ class Trainer:
         train_loader: its batches.
         test_loader: makes the batches of the test data for a group of ranks; None where there is none for them.
         batch_size: of the global batch.
-        checkpoints: where checkpoints go.
+        saver: writes the checkpoints.
         stop_signal: name of the signal by which this rank was asked to stop; None: it was not.
         callbacks: who watches; none but on rank 0.
         step: steps done.
@@ -54,7 +51,7 @@ class Trainer:
     train_loader: Loader
     test_loader: Callable[[Group], Loader | None]
     batch_size: int
-    checkpoints: Path
+    saver: Saver
     stop_signal: Callable[[], str | None]
     clock: Clock
     callbacks: Sequence[Callback] = ()
@@ -64,8 +61,6 @@ class Trainer:
     weights_sha256: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
-        self._last_save = time.monotonic()
-        self._saved_step = -1
         self._evaluated_step = -1
         self._epoch_sums = Sums()
         self._meeting: int | None = None  # the step at whose end all ranks are together
@@ -78,7 +73,7 @@ class Trainer:
 
     def start_at(self, step: int) -> None:
         """Continue an earlier run, which had done so many steps."""
-        self.step = self._saved_step = step
+        self.step = self.saver.saved_step = step
 
     @property
     def total_steps(self) -> int:
@@ -96,7 +91,7 @@ class Trainer:
         A checkpoint is on disk when it returns. Raises NonFiniteLossError, CheckpointError, and whatever the model
         raises.
         """
-        if 0 < self.step == self._saved_step and self._evaluation_is_due():
+        if 0 < self.step == self.saver.saved_step and self._evaluation_is_due():
             self._evaluate_on_the_way()  # who was stopped here was gone before it
         self.clock.end_step()  # what came before is no part of the first step
         stopped = False
@@ -109,7 +104,7 @@ class Trainer:
             if not stopped:
                 self._evaluate(self.plan.group)
             self.weights_sha256 = weights_sha256(self.plan.group, self.engine.weights())
-        if self._saved_step != self.step:
+        if self.saver.saved_step != self.step:
             self._save()
         return "preempted" if stopped else "completed"
 
@@ -131,7 +126,7 @@ class Trainer:
         rate = learning_rate(
             self.job.schedule, self.job.optimizer.lr, self.step, self.total_steps, self.plan.group.size
         )
-        mine = Wishes(stop=self.stop_signal() is not None, save=self._save_is_due_by_time())
+        mine = Wishes(stop=self.stop_signal() is not None, save=self.saver.is_due_by_time())
         agreed = train_step(self.engine, self.distribution, batch, rate, self.clock, mine)
         if agreed.is_finite:
             self._epoch_sums += agreed.sums
@@ -140,11 +135,14 @@ class Trainer:
         self.step += 1
         seconds = self.clock.end_step()
         together = self._meet(agreed.wishes)
-        stops, saves = together and self._wishes.stop, together and self._save_is_due()
+        stops = together and self._wishes.stop
+        saves = together and (self._wishes.save or self.saver.is_due_by_steps(self.step))
+        record = self._record(batch, agreed.sums, rate, seconds)
+        self._tell(lambda callback: callback.keep_step(record))
         if stops:
-            self._save()  # first of all: who sent the signal may not wait long, nor read what is printed
+            self._save()  # before all else: who sent the signal may not wait long, nor read what is printed
             self._note_stop()
-        self._record(batch, agreed.sums, rate, seconds)
+        self._tell(lambda callback: callback.on_step(record))
         if saves and not stops:
             self._save()
         return stops
@@ -153,17 +151,11 @@ class Trainer:
         """Whether all ranks are together after this step, to do something. All ranks that step together."""
         if self._meeting == self.step - 1:
             self._meeting = None  # it is over
-        is_due = wishes or self.plan.pace.has_met or self.step == self.total_steps or self._save_is_due_by_steps()
+        is_last, saves = self.step == self.total_steps, self.saver.is_due_by_steps(self.step)
+        is_due = wishes or self.plan.pace.has_met or is_last or saves
         if self._meeting is None and is_due:
             self._meeting, self._wishes = meet(self.plan, self.step, wishes)
         return self._meeting == self.step
-
-    def _save_is_due(self) -> bool:
-        return self._wishes.save or self._save_is_due_by_steps()
-
-    def _save_is_due_by_steps(self) -> bool:
-        every = self.job.checkpoint.every_steps
-        return bool(every) and self.step % every == 0
 
     def _note_stop(self) -> None:
         names = self.plan.group.comm.gather_objects(self.stop_signal())
@@ -178,10 +170,10 @@ class Trainer:
             raise error
         self._tell(lambda callback: callback.on_note(f"step {self.step + 1} skipped: {error}"))
 
-    def _record(self, batch: Batch, sums: Sums, rate: float, seconds: dict[str, float]) -> None:
+    def _record(self, batch: Batch, sums: Sums, rate: float, seconds: dict[str, float]) -> StepRecord:
         self.ledger.add(seconds, len(batch))
         self.final.update(_metrics("train", self._epoch_sums, self._has_accuracy))
-        record = StepRecord(
+        return StepRecord(
             step=self.step,
             epoch=batch.epoch,
             loss=sums.loss / max(sums.samples, 1),
@@ -191,7 +183,6 @@ class Trainer:
             seconds=seconds,
             bytes_sent=self.plan.group.traffic.bytes_sent,
         )
-        self._tell(lambda callback: callback.on_step(record))
 
     @property
     def _has_accuracy(self) -> bool:
@@ -234,30 +225,9 @@ class Trainer:
         )
         self._tell(lambda callback: callback.on_evaluate(record))
 
-    def _save_is_due_by_time(self) -> bool:
-        minutes = self.job.checkpoint.every_minutes
-        return bool(minutes) and self.plan.group.rank == 0 and time.monotonic() - self._last_save >= 60 * minutes
-
     def _save(self) -> None:
-        """Rank 0 writes the model, and what each rank alone keeps; the others wait. All ranks."""
-        self._last_save, self._saved_step = time.monotonic(), self.step
-        own = rank_shards(self.plan.group.comm, self.distribution, self.engine)
-        with self.distribution.consensus(), self.distribution.whole():
-            if self.plan.group.rank == 0:
-                self._write_checkpoint({**self.engine.shards(), **own})
-            self.plan.group.comm.idle_barrier()
+        self.saver.save(self.step, lambda path: self._tell(lambda callback: callback.on_checkpoint(self.step, path)))
         self.clock.end_step()  # a checkpoint is no part of the next step
-
-    def _write_checkpoint(self, shards: Mapping[str, Arrays]) -> None:
-        state = {
-            "step": self.step,
-            "world_size": self.plan.group.size,
-            "strategy": self.job.parallel.strategy,
-            **position_keys(self.job, self.batch_size, len(self.data.train)),
-        }
-        path = write(self.checkpoints, self.step, shards, state)
-        prune(self.checkpoints, self.job.checkpoint.keep)
-        self._tell(lambda callback: callback.on_checkpoint(self.step, path))
 
     def _tell(self, tell: Callable[[Callback], None]) -> None:
         for callback in self.callbacks:

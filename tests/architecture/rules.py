@@ -17,7 +17,7 @@ from hpctrain.job.settings import Parallel
 Rule = Callable[[House], Iterator[str]]
 
 # What stands under everything, and what each room may lean on besides. Imports for type checkers are not leaning.
-GROUND = {"errors", "version"}
+GROUND = {"errors", "version", "whole_file"}
 MAY_LEAN_ON = {
     "layout": set(),
     "job": set(),

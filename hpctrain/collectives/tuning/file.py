@@ -17,9 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +28,7 @@ from hpctrain.collectives.tuning.links import Link, Links
 from hpctrain.collectives.tuning.shape import Shape
 from hpctrain.collectives.tuning.table import Table
 from hpctrain.errors import SettingsError
+from hpctrain.whole_file import whole_file
 
 FORMAT = 1
 PACKAGED = Path(__file__).with_name("defaults.json")
@@ -79,18 +78,9 @@ def write(path: Path, tables: Sequence[Table]) -> None:
     text = json.dumps({"format": FORMAT, "tables": [_entry(table) for table in tables]}, indent=1)
     on_one_line = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: " ".join(inner[0].split()), text)
     try:
-        descriptor, new = tempfile.mkstemp(prefix=path.name, suffix=".new", dir=path.parent)
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(on_one_line + "\n")
-                file.flush()
-                os.fsync(descriptor)
-            os.chmod(new, 0o644)  # made for this user alone; a site's file is for all
-            os.replace(new, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(new)
-            raise
+        with whole_file(path) as file:
+            file.write(f"{on_one_line}\n".encode())
+            os.fchmod(file.fileno(), 0o644)  # a site's file is for all, also where this user's files are not
     except OSError as error:
         raise SettingsError(f"the tuning file {path} cannot be written (in {Path.cwd()}): {error.strerror}") from error
 

@@ -67,6 +67,12 @@ class Callback:
     def on_start(self, info: RunInfo) -> None:
         """Before the first step."""
 
+    def keep_step(self, record: StepRecord) -> None:
+        """After every step, before a checkpoint of it is made: who goes on from that must find the step kept.
+
+        Ranks may have a fraction of a second left: here nobody prints, or waits.
+        """
+
     def on_step(self, record: StepRecord) -> None:
         """After every step."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 
 from hpctrain.train.callbacks.callback import Callback, RunInfo
 from hpctrain.train.callbacks.metrics import read_metrics
+from hpctrain.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,17 +48,14 @@ class Curves(Callback):
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
         """Draw and write the picture, whole or not at all; nothing where no step was logged."""
-        draft = self._image.with_name(f".{self._image.name}.partial")
         try:
             lines = read_metrics(self._metrics)
             if any("loss" in line for line in lines):
-                draw(lines, self._title).savefig(draft, format="png", dpi=150)
-                os.replace(draft, self._image)
+                with whole_file(self._image) as file:
+                    draw(lines, self._title).savefig(file, format="png", dpi=150)
         except ImportError:
             self._note(f'{self._image.name} was not drawn: it takes matplotlib (pip install "hpctrain[report]")')
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
             self._note(f"{self._image} was not drawn: {error.strerror}")
 
 

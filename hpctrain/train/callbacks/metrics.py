@@ -21,14 +21,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from hpctrain.errors import HpctrainError
-from hpctrain.train.callbacks.callback import RunInfo
+from hpctrain.train.callbacks.callback import RunInfo, StepRecord
 from hpctrain.train.callbacks.metric_lines import MetricLines
+from hpctrain.whole_file import whole_file
 
 
 class Metrics(MetricLines):
@@ -48,14 +48,20 @@ class Metrics(MetricLines):
     def on_start(self, info: RunInfo) -> None:
         """Drop what this run will write anew, and open the file."""
         super().on_start(info)
-        draft = self._path.with_name(f".{self._path.name}.partial")
         try:
             kept = [line for line in read_metrics(self._path) if line["step"] < info.first_step + ("loss" in line)]
-            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-            os.replace(draft, self._path)
+            with whole_file(self._path) as file:
+                file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
             self._file = open(self._path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - on_end closes it
         except OSError as error:
             raise self._failure(error) from error
+
+    def keep_step(self, record: StepRecord) -> None:
+        """Write the step if it is its turn."""
+        super().on_step(record)
+
+    def on_step(self, record: StepRecord) -> None:
+        """It is in the file."""
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
         """Write the last step of a run that was stopped between two lines, and close the file."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import stat
 from pathlib import Path
 from typing import Any, get_args
 
@@ -305,6 +307,16 @@ def test_it_reads_well(tmp_path: Path) -> None:
     assert '   "bytes": [ 4, 1024 ],' in lines
     assert '    "ring": [ 3.0, null ]' in lines
     assert '    "shared": { "alpha_us": 2.0, "gbytes_per_second": 20.0 },' in lines
+
+
+def test_a_file_is_for_all_to_read(tmp_path: Path) -> None:
+    """A site's administrator may keep other files to themselves."""
+    before = os.umask(0o077)
+    try:
+        write(tmp_path / "tuning.json", [table()])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "tuning.json").stat().st_mode) == 0o644
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

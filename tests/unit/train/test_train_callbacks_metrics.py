@@ -27,7 +27,7 @@ def run(path: Path, first: int, last: int, log_every: int = 10, total: int = 25)
     metrics.on_start(dataclasses.replace(INFO, first_step=first, total_steps=total))
     for number in range(first, last + 1):
         if number > first:
-            metrics.on_step(step(number))
+            metrics.keep_step(step(number))
         if number and number % 5 == 0:
             metrics.on_evaluate(EvaluationRecord(number, 2, 0.3, 0.9, 50, 0.1))
     return metrics
@@ -76,7 +76,7 @@ def test_an_end_before_the_start_is_no_failure(tmp_path: Path) -> None:
 def test_what_json_cannot_hold_is_null(tmp_path: Path) -> None:
     metrics = run(tmp_path / "m", 0, 0, log_every=1)
     for number, loss in enumerate([math.nan, math.inf, -math.inf], start=1):
-        metrics.on_step(step(number, loss, None))
+        metrics.keep_step(step(number, loss, None))
     metrics.on_evaluate(EvaluationRecord(3, 0, math.nan, None, 10, 0.1))
     lines = strict(tmp_path / "m")
     assert [line["loss"] for line in lines[:3]] == [None] * 3
@@ -116,5 +116,5 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("hpctrain.train.callbacks.metrics.read_metrics", lambda path: [])  # /dev/full has no end
     metrics = run(tmp_path / "full", 0, 0)
     with pytest.raises(HpctrainError, match=r"cannot write .*full: No space left on device"):
-        metrics.on_step(step(10))
+        metrics.keep_step(step(10))
     metrics.on_end({})
