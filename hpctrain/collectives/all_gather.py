@@ -13,11 +13,11 @@ section 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hpctrain.collectives.partners import passing
 from hpctrain.collectives.segments import segments
 from hpctrain.comm.communicator import Communicator
 
@@ -28,16 +28,29 @@ def all_gather(comm: Communicator, parts: Sequence[np.ndarray]) -> None:
     `parts` are `comm.size` contiguous 1-D arrays, of the same lengths and dtype on all ranks; they may be empty.
     All ranks.
     """
-    rank, size = comm.rank, comm.size
-    ahead, behind = (rank + 1) % size, (rank - 1) % size
-    order = [segments(parts[(rank - step) % size]) for step in range(size)]  # as they pass, the own one first
-    arriving = list(chain.from_iterable(order[1:]))
-    num_relayed = len(arriving) - len(order[-1])
-    arrivals = [comm.irecv(segment, behind) for segment in arriving]
-    departures = [comm.isend(segment, ahead) for segment in chain.from_iterable(order[:-1][:1])]
-    for index, arrival in enumerate(arrivals):
-        arrival.wait()
-        if index < num_relayed:
-            departures.append(comm.isend(arriving[index], ahead))
+    all_gather_segments(comm, [segments(part) for part in parts])
+
+
+def all_gather_segments(
+    comm: Communicator, parts: Sequence[Sequence[np.ndarray]], after: Callable[[int, int], None] | None = None
+) -> None:
+    """`all_gather` of blocks that are cut into segments. All ranks.
+
+    `after(block, segment)` is called when a segment is here and has been passed on, in the order in which they pass.
+    """
+    order = passing(comm.rank, comm.size)  # the own one first
+    places = [(block, index) for block in order for index in range(len(parts[block]))]
+    passed = [parts[block][index] for block, index in places]
+    num_own, num_sent = len(parts[order[0]]), len(passed) - len(parts[order[-1]])
+    ahead, behind = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+    arrivals = [comm.irecv(segment, behind) for segment in passed[num_own:]]
+    departures = []
+    for index, (place, segment) in enumerate(zip(places, passed, strict=True)):
+        if index >= num_own:
+            arrivals[index - num_own].wait()
+        if index < num_sent:
+            departures.append(comm.isend(segment, ahead))
+        if after is not None:
+            after(*place)
     for departure in departures:
         departure.wait()

@@ -54,11 +54,11 @@ class Nodes:
 
     @cached_property
     def across(self) -> Communicator:
-        """The carriers of the same slice, one on each node; for a rank that carries nothing, itself alone."""
+        """The carriers of the same slice, in the order of nodes; for a rank that carries nothing, itself alone."""
         if self.topology.num_nodes == 1:
             return Solo()
         alone = self.num_carriers + self.comm.rank
-        return self.comm.split(self.node.rank if self.is_carrier else alone, self.comm.rank)
+        return self.comm.split(self.node.rank if self.is_carrier else alone, self.topology.nodes[self.comm.rank])
 
     @cached_property
     def lanes(self) -> Sequence[Communicator]:

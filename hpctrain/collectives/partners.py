@@ -26,6 +26,11 @@ def steps_to_reach(size: int) -> int:
     return (size - 1).bit_length()
 
 
+def passing(first: int, size: int) -> list[int]:
+    """The blocks of a ring in the order in which they come past a rank that begins with block `first`."""
+    return [(first - step) % size for step in range(size)]
+
+
 def parent(place: int) -> int:
     """The place that `place` > 0 hangs below in a binomial tree."""
     return place & (place - 1)

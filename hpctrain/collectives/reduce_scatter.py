@@ -13,11 +13,11 @@ Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hpctrain.collectives.partners import passing
 from hpctrain.collectives.segments import segments
 from hpctrain.comm.communicator import Communicator, Request
 from hpctrain.comm.operation import Op
@@ -29,27 +29,41 @@ def reduce_scatter(comm: Communicator, parts: Sequence[np.ndarray], op: Op) -> N
     `parts` are `comm.size` contiguous 1-D arrays, of the same lengths and dtype on all ranks; they may be empty.
     All ranks.
     """
-    rank, size = comm.rank, comm.size
-    ahead, behind = (rank + 1) % size, (rank - 1) % size
-    order = [segments(parts[(rank - step) % size]) for step in range(1, size + 1)]  # as they pass; the own one stays
-    arriving = list(chain.from_iterable(order[1:]))
-    num_relayed = len(arriving) - len(order[-1])
-    spare = np.empty((2, max((segment.size for segment in arriving), default=0)), parts[rank].dtype)
+    reduce_segments(comm, [segments(part) for part in parts], op)
+    op.finish(parts[comm.rank], comm.size)
+
+
+def reduce_segments(
+    comm: Communicator, parts: Sequence[Sequence[np.ndarray]], op: Op, before: Callable[[int, int], None] | None = None
+) -> None:
+    """`reduce_scatter` of blocks that are cut into segments, without finishing them. All ranks.
+
+    `before(block, segment)` is called before a segment is first looked at, in the order in which they pass.
+    """
+    order = passing(comm.rank - 1, comm.size)  # the own one stays
+    places = [(block, index) for block in order for index in range(len(parts[block]))]
+    passed = [parts[block][index] for block, index in places]
+    num_first, num_sent = len(parts[order[0]]), len(passed) - len(parts[order[-1]])
+    arriving = passed[num_first:]
+    ahead, behind = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+    spare = np.empty((2, max((segment.size for segment in arriving), default=0)), passed[0].dtype)
 
     def start(index: int) -> tuple[np.ndarray, Request]:
         arrived = spare[index % 2, : arriving[index].size]
         return arrived, comm.irecv(arrived, behind)
 
     under_way = [start(index) for index in range(len(arriving))[:2]]
-    departures = [comm.isend(segment, ahead) for segment in chain.from_iterable(order[:-1][:1])]
-    for index, segment in enumerate(arriving):
-        arrived, arrival = under_way[index % 2]
-        arrival.wait()
-        op.combine(segment, arrived)
-        if index + 2 < len(arriving):
-            under_way[index % 2] = start(index + 2)
-        if index < num_relayed:
+    departures = []
+    for index, (place, segment) in enumerate(zip(places, passed, strict=True), start=-num_first):
+        if before is not None:
+            before(*place)
+        if index >= 0:
+            arrived, arrival = under_way[index % 2]
+            arrival.wait()
+            op.combine(segment, arrived)
+            if index + 2 < len(arriving):
+                under_way[index % 2] = start(index + 2)
+        if index + num_first < num_sent:
             departures.append(comm.isend(segment, ahead))
     for departure in departures:
         departure.wait()
-    op.finish(parts[rank], size)

@@ -14,7 +14,7 @@ from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.gradient_sync.in_passing import GradientsInPassing
 from hpctrain.parallel.memory import private
 from hpctrain.parallel.nn_passing import WiresInPassing
-from hpctrain.parallel.partition import NodeShards, Nothing, Shards, SharedOut
+from hpctrain.parallel.partition import Nothing, Sharded
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.trainable import Bucket
 
@@ -35,7 +35,7 @@ class NnTrainable:
             self._passing = WiresInPassing(model, self._cuts, self._parameters, plan.gradient_sync)
         self.buckets = [self._fill_bucket(slots, plan) for slots in self._cuts]
         self.owned = [plan.partition.owned(len(b.weights), b.weights.itemsize) for b in self.buckets]
-        self._shards: SharedOut | None = plan.partition if isinstance(plan.partition, (Shards, NodeShards)) else None
+        self._shards = plan.partition if isinstance(plan.partition, Sharded) else None
         self._own_state: dict[tuple[int, str], Any] = {}
         for number, (slots, owned) in enumerate(zip(self._cuts, self.owned, strict=True)):
             for slot in slots:

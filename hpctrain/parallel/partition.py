@@ -6,6 +6,7 @@ Replicated weights are the case in which every rank owns all of them.
 from __future__ import annotations
 
 import mmap
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -101,20 +102,36 @@ class NodeSlices:
 
 
 @dataclass(frozen=True)
-class Shards:
-    """All ranks of a group own about as many elements of each bucket, wherever they run.
+class Sharded(ABC):
+    """Shared out to all ranks, wherever they run: the state of the optimizer is then each owner's alone.
+
+    That of `NodeSlices` lies in memory that all ranks of a node see.
 
     Attributes:
-        rank, size: this rank, and the number of ranks.
+        rank: this rank, among all.
     """
 
     rank: int
-    size: int
     is_whole: bool = field(default=False, init=False)
 
     def owned(self, length: int, itemsize: int) -> slice:
         """This rank's block."""
         return self.all_owned(length, itemsize)[self.rank]
+
+    @abstractmethod
+    def all_owned(self, length: int, itemsize: int) -> list[slice]:
+        """The block of each rank."""
+
+
+@dataclass(frozen=True)
+class Shards(Sharded):
+    """All ranks of a group own about as many elements of each bucket.
+
+    Attributes:
+        size: number of ranks.
+    """
+
+    size: int
 
     def all_owned(self, length: int, itemsize: int) -> list[slice]:
         """The block of each rank."""
@@ -122,7 +139,7 @@ class Shards:
 
 
 @dataclass(frozen=True)
-class NodeShards:
+class NodeShards(Sharded):
     """Each slice of `NodeSlices` is cut once more, into a block for each node.
 
         bucket   |  slice 0              |  slice 1              |   on every node
@@ -132,15 +149,12 @@ class NodeShards:
     `Shards` where nodes have as many ranks.
 
     Attributes:
-        rank: this rank, among all.
         places: of each rank, its node and its place there.
         num_owners: of each node, the first so many ranks own something.
     """
 
-    rank: int
     places: Sequence[tuple[int, int]]
     num_owners: int
-    is_whole: bool = field(default=False, init=False)
 
     @classmethod
     def of(cls, rank: int, topology: Topology) -> NodeShards:
@@ -150,13 +164,10 @@ class NodeShards:
 
     @property
     def owners(self) -> Sequence[int]:
-        """The ranks that own blocks of this rank's slice, in rank order; itself alone, if it owns nothing."""
+        """The ranks that own blocks of this rank's slice, in the order of nodes; itself alone, if it owns nothing."""
         _, mine = self.places[self.rank]
-        return [rank for rank, (_, its) in enumerate(self.places) if its == mine < self.num_owners] or [self.rank]
-
-    def owned(self, length: int, itemsize: int) -> slice:
-        """This rank's block."""
-        return self.all_owned(length, itemsize)[self.rank]
+        owners = [rank for rank, (_, its) in enumerate(self.places) if its == mine < self.num_owners]
+        return sorted(owners, key=lambda rank: self.places[rank][0]) or [self.rank]
 
     def all_owned(self, length: int, itemsize: int) -> list[slice]:
         """The block of each rank."""

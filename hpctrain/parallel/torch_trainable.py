@@ -14,7 +14,7 @@ from hpctrain.errors import ModelError
 from hpctrain.layout.buckets import Entry, Slot, cut_buckets
 from hpctrain.parallel.gradient_sync.in_passing import GradientsInPassing
 from hpctrain.parallel.missing_gradients import missing_gradients
-from hpctrain.parallel.partition import NodeShards, Shards
+from hpctrain.parallel.partition import Sharded
 from hpctrain.parallel.plan import Plan
 from hpctrain.parallel.torch_gradients import Gradients, GradientsInWires, GradientsThroughWires
 from hpctrain.parallel.torch_owned_step import OwnedStep, Part, Place, Step, WholeStep
@@ -106,7 +106,7 @@ class TorchTrainable:
         return Bucket(weights, wire, places, [self._names[slot.index] for slot in slots]), part
 
     def _make_step(self, optimizer: torch.optim.Optimizer, plan: Plan) -> Step:
-        if isinstance(plan.partition, (Shards, NodeShards)) or plan.precision.sixteen_bits:
+        if isinstance(plan.partition, Sharded) or plan.precision.sixteen_bits:
             contributes = not plan.partition.is_whole or self._group.rank == 0
             stay = not isinstance(plan.weight_sync, TorchWeightsOnDemand)
             weights = [bucket.weights if stay else None for bucket in self.buckets]

@@ -15,3 +15,11 @@ class SeveralNodes(MeteredCommunicator):
 
     def split_by_node(self) -> MeteredCommunicator:
         return self.split(self.rank % self._num_nodes)
+
+
+class SeveralNodesThereAndBack(SeveralNodes):
+    """Given out to nodes 0, 1, 1, 0: the first rank of one comes before that of another, and its last one after."""
+
+    def split_by_node(self) -> MeteredCommunicator:
+        place = self.rank % (2 * self._num_nodes)
+        return self.split(min(place, 2 * self._num_nodes - 1 - place))

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from several_nodes import SeveralNodes
+from several_nodes import SeveralNodes, SeveralNodesThereAndBack
 
 from hpctrain import Group, Op
 from hpctrain.collectives import nodes as nodes_module
 from hpctrain.collectives.all_reduce import ALGORITHMS, applicable
 from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES
+from hpctrain.collectives.all_reduce.hierarchical_ring import SHORT_BLOCK_BYTES
 from hpctrain.collectives.all_reduce.node_shared import SHORT_BYTES
 from hpctrain.collectives.broadcast.hierarchical import hierarchical
 from hpctrain.collectives.broadcast.node_shared import node_shared
@@ -295,9 +296,12 @@ def test_out_may_be_anything_like_the_array(group: Group) -> None:
     assert half.tolist() == [1.0] * 3
 
 
-def test_long_arrays_go_between_nodes_in_pieces(group: Group) -> None:
-    part = Group(SeveralNodes(group.comm.split(0, group.rank)))
-    length = LONG_PIECE_BYTES // 8 + 7
+@pytest.mark.parametrize("num_nodes", [2, 3])
+@pytest.mark.parametrize("ranks", [SeveralNodes, SeveralNodesThereAndBack])
+def test_long_arrays_go_between_nodes_in_pieces(group: Group, num_nodes: int, ranks: type[SeveralNodes]) -> None:
+    """Row by row, and what is left of the last piece at once."""
+    part = Group(ranks(group.comm.split(0, group.rank), num_nodes))
+    length = (LONG_PIECE_BYTES + num_nodes * SHORT_BLOCK_BYTES) // 8 + 7
     array = np.arange(length) * (part.rank + 1.0)
     part.all_reduce(array, "mean", algorithm="hierarchical")
     np.testing.assert_allclose(array, np.arange(length) * (part.size + 1) / 2)

@@ -6,11 +6,10 @@ Every algorithm leaves the same bits on every rank.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 
-from hpctrain.collectives.all_reduce.hierarchical import hierarchical
+from hpctrain.collectives.all_reduce.hierarchical_ring import hierarchical_ring
 from hpctrain.collectives.all_reduce.naive import naive
 from hpctrain.collectives.all_reduce.native import native
 from hpctrain.collectives.all_reduce.node_shared import node_shared
@@ -44,7 +43,7 @@ ALGORITHMS: Mapping[str, AllReduce] = {
     "tree": _by_messages(tree),
     "swing": _by_messages(swing),
     "node_shared": node_shared,
-    "hierarchical": partial(hierarchical, between=ring),
+    "hierarchical": hierarchical_ring,
 }
 
 

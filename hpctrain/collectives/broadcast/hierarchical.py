@@ -25,7 +25,6 @@ def hierarchical(nodes: Nodes, buffer: np.ndarray, root: int) -> None:
     if root_shares_first:
         node_shared(nodes, buffer, place)
     if nodes.node.rank == speaker:
-        speakers = sorted(topology.ranks_on(node)[speaker] for node in range(topology.num_nodes))
-        broadcast(across, buffer, speakers.index(topology.ranks_on(home)[speaker]))
+        broadcast(across, buffer, home)
     if not root_shares_first:
         node_shared(nodes, buffer, speaker)

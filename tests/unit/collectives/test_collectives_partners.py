@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpctrain.collectives.partners import children, hypercube, parent, power_of_two, steps_to_reach, swing
+from hpctrain.collectives.partners import children, hypercube, parent, passing, power_of_two, steps_to_reach, swing
 
 SIZES = [1, 2, 4, 8, 16, 64, 256]
 
@@ -16,6 +16,15 @@ def test_powers_of_two(size: int) -> None:
     assert power_of_two(size) <= size < 2 * power_of_two(size)
     assert 2 ** steps_to_reach(size) >= size > 2 ** steps_to_reach(size) / 2
     assert bin(power_of_two(size)).count("1") == 1
+
+
+@given(st.integers(1, 50), st.data())
+def test_a_rank_of_a_ring_passes_on_what_came_from_the_one_behind(size: int, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, size - 1))
+    mine, behind = passing(first, size), passing(first - 1, size)
+    assert mine[0] == first
+    assert sorted(mine) == list(range(size))
+    assert mine[1:] == behind[:-1]
 
 
 @given(st.integers(1, 300))
