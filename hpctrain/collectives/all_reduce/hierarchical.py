@@ -36,12 +36,17 @@ def hierarchical(nodes: Nodes, buffer: np.ndarray, op: Op, between: Between) -> 
     """Combine the contiguous `buffer` of all ranks, in place, with the algorithm `between` between nodes. All ranks."""
     for long_piece in pieces(buffer.reshape(-1), LONG_PIECE_BYTES):
         result = nodes.scratch.take_long(long_piece)
-        for piece, target in zip(pieces(long_piece, PIECE_BYTES), pieces(result, PIECE_BYTES), strict=True):
-            add_up(nodes, piece, nodes.scratch.take(piece), target, op.pairwise, nodes.node.size)
-        nodes.barrier()
+        add_up_on_node(nodes, long_piece, result, op)
         all_reduce_slice(nodes, result, op, between)
         nodes.barrier()
         np.copyto(long_piece, result)
+
+
+def add_up_on_node(nodes: Nodes, private: np.ndarray, result: np.ndarray, op: Op) -> None:
+    """Combine the private arrays of the ranks of a node into `result`, which they share. All ranks of the node."""
+    for piece, target in zip(pieces(private, PIECE_BYTES), pieces(result, PIECE_BYTES), strict=True):
+        add_up(nodes, piece, nodes.scratch.take(piece), target, op.pairwise, nodes.node.size)
+    nodes.barrier()
 
 
 def all_reduce_slice(nodes: Nodes, result: np.ndarray, op: Op, between: Between) -> None:

@@ -15,13 +15,11 @@ from __future__ import annotations
 import numpy as np
 
 from hpctrain.collectives.all_gather import all_gather_segments
-from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES, carried, hierarchical
-from hpctrain.collectives.all_reduce.node_shared import add_up
+from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES, add_up_on_node, carried, hierarchical
 from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.partners import passing
 from hpctrain.collectives.reduce_scatter import reduce_segments
-from hpctrain.collectives.scratch import PIECE_BYTES
 from hpctrain.collectives.segments import SEGMENT_BYTES
 from hpctrain.collectives.slices import pieces
 from hpctrain.comm.operation import Op
@@ -47,10 +45,7 @@ def _row_by_row(nodes: Nodes, private: np.ndarray, op: Op) -> None:
     own, result = ([pieces(of[cut], SEGMENT_BYTES * nodes.num_carriers) for cut in cuts] for of in (private, shared))
 
     def add_up_row(block: int, row: int) -> None:
-        both = (pieces(of[block][row], PIECE_BYTES) for of in (own, result))
-        for piece, target in zip(*both, strict=True):
-            add_up(nodes, piece, nodes.scratch.take(piece), target, op.pairwise, nodes.node.size)
-        nodes.barrier()
+        add_up_on_node(nodes, own[block][row], result[block][row], op)
 
     def copy_out_row(block: int, row: int) -> None:
         nodes.barrier()
