@@ -19,7 +19,7 @@ import numpy as np
 
 from hpctrain.collectives.partners import passing
 from hpctrain.collectives.segments import segments
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, Waits, wait_for
 
 
 def all_gather(comm: Communicator, parts: Sequence[np.ndarray]) -> None:
@@ -28,13 +28,13 @@ def all_gather(comm: Communicator, parts: Sequence[np.ndarray]) -> None:
     `parts` are `comm.size` contiguous 1-D arrays, of the same lengths and dtype on all ranks; they may be empty.
     All ranks.
     """
-    all_gather_segments(comm, [segments(part) for part in parts])
+    wait_for(gathering(comm, [segments(part) for part in parts]))
 
 
-def all_gather_segments(
+def gathering(
     comm: Communicator, parts: Sequence[Sequence[np.ndarray]], after: Callable[[int, int], None] | None = None
-) -> None:
-    """`all_gather` of blocks that are cut into segments. All ranks.
+) -> Waits:
+    """`all_gather` of blocks that are cut into segments, as what it waits for. All ranks.
 
     `after(block, segment)` is called when a segment is here and has been passed on, in the order in which they pass.
     """
@@ -47,10 +47,9 @@ def all_gather_segments(
     departures = []
     for index, (place, segment) in enumerate(zip(places, passed, strict=True)):
         if index >= num_own:
-            arrivals[index - num_own].wait()
+            yield arrivals[index - num_own]
         if index < num_sent:
             departures.append(comm.isend(segment, ahead))
         if after is not None:
             after(*place)
-    for departure in departures:
-        departure.wait()
+    yield from departures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from itertools import count
 
@@ -14,15 +14,14 @@ from hpctrain.comm.numa import numa_domain, own_cores
 from hpctrain.comm.solo import Solo
 from hpctrain.layout.topology import Topology
 
-_NUM_LANES = 4  # ranks that also compute answer late, and a link must not wait for them
 _LOOKS = 20  # about a microsecond, in which a rank on another core may well come
 
 
 class Nodes:
     """All ranks of `comm`, and their places on nodes. All ranks must make it.
 
-    What is made at its first use (`across`, `lanes`, `background`, `barrier`, `scratch`) must first be used by all
-    ranks together.
+    What is made at its first use (`across`, `background_across`, `background`, `barrier`, `scratch`) must first be used
+    by all ranks together.
 
     Attributes:
         comm: all ranks.
@@ -61,9 +60,9 @@ class Nodes:
         return self.comm.split(self.node.rank if self.is_carrier else alone, self.topology.nodes[self.comm.rank])
 
     @cached_property
-    def lanes(self) -> Sequence[Communicator]:
-        """`across` several times over, for transfers that are under way side by side."""
-        return [self.across.split(0, self.across.rank) for _ in range(_NUM_LANES)]
+    def background_across(self) -> Communicator:
+        """`across` once more, for messages that threads carry."""
+        return self.across.split(0, self.across.rank)
 
     @cached_property
     def background(self) -> Communicator:
@@ -93,9 +92,7 @@ class Nodes:
         """Give back shared memory and communicators. All ranks."""
         for name in ("barrier", "scratch"):
             self.__dict__.pop(name, None)
-        for lane in self.__dict__.pop("lanes", ()):
-            lane.close()
-        for name in ("across", "background"):
+        for name in ("background_across", "across", "background"):
             if name in self.__dict__:
                 self.__dict__[name].close()
         self.node.close()

@@ -19,7 +19,7 @@ import numpy as np
 
 from hpctrain.collectives.partners import passing
 from hpctrain.collectives.segments import segments
-from hpctrain.comm.communicator import Communicator, Request
+from hpctrain.comm.communicator import Communicator, Request, Waits, wait_for
 from hpctrain.comm.operation import Op
 
 
@@ -29,14 +29,13 @@ def reduce_scatter(comm: Communicator, parts: Sequence[np.ndarray], op: Op) -> N
     `parts` are `comm.size` contiguous 1-D arrays, of the same lengths and dtype on all ranks; they may be empty.
     All ranks.
     """
-    reduce_segments(comm, [segments(part) for part in parts], op)
-    op.finish(parts[comm.rank], comm.size)
+    wait_for(reducing(comm, [segments(part) for part in parts], op))
 
 
-def reduce_segments(
+def reducing(
     comm: Communicator, parts: Sequence[Sequence[np.ndarray]], op: Op, before: Callable[[int, int], None] | None = None
-) -> None:
-    """`reduce_scatter` of blocks that are cut into segments, without finishing them. All ranks.
+) -> Waits:
+    """`reduce_scatter` of blocks that are cut into segments, as what it waits for. All ranks.
 
     `before(block, segment)` is called before a segment is first looked at, in the order in which they pass.
     """
@@ -59,11 +58,12 @@ def reduce_segments(
             before(*place)
         if index >= 0:
             arrived, arrival = under_way[index % 2]
-            arrival.wait()
+            yield arrival
             op.combine(segment, arrived)
             if index + 2 < len(arriving):
                 under_way[index % 2] = start(index + 2)
         if index + num_first < num_sent:
             departures.append(comm.isend(segment, ahead))
-    for departure in departures:
-        departure.wait()
+    yield from departures
+    for segment in parts[comm.rank]:
+        op.finish(segment, comm.size)

@@ -6,6 +6,7 @@ algorithms uses nothing else. `native` are the library's own collectives, where 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -24,6 +25,19 @@ class Request(Protocol):
 
     def test(self) -> bool:
         """Whether it is complete by now; once it is, `wait` returns at once."""
+
+
+Waits = Iterator[Request]
+"""An algorithm that goes on when asked for its next transfer: the one that must be complete before it is asked again.
+
+So who runs it decides how to wait, and may run several side by side. Taken to its end it is done.
+"""
+
+
+def wait_for(waits: Iterable[Request]) -> None:
+    """Run an algorithm, waiting for each of its transfers."""
+    for request in waits:
+        request.wait()
 
 
 class NativeCollectives(Protocol):

@@ -84,6 +84,12 @@ _ALWAYS = {"OMPI_MCA_osc": "^ucx"}
 # Where it finds no fabric, Open MPI's libfabric transport sleeps a second when it is closed again, in MPI_Init. Ranks
 # of one node talk through shared memory and never need it.
 _ON_ONE_NODE = {"OMPI_MCA_btl": "^ofi"}
+# Open MPI's TCP announces a message of 64 KiB or more, waits for the answer, and then sends; ranks that compute answer
+# late. Segments of a ring (`collectives/segments.py`) should just leave. All three or none, since they hang together.
+_BETWEEN_NODES = dict.fromkeys(
+    ("OMPI_MCA_btl_tcp_eager_limit", "OMPI_MCA_btl_tcp_rndv_eager_limit", "OMPI_MCA_btl_tcp_max_send_size"),
+    str(640 * 1024),
+)
 # A rank that waits gives its core to the others, in Open MPI and in Intel MPI. MPICH does so by itself.
 _CROWDED = {"OMPI_MCA_mpi_yield_when_idle": "1", "I_MPI_THREAD_YIELD": "3", "I_MPI_THREAD_SLEEP": "0"}
 
@@ -104,6 +110,7 @@ _RECORDED = (
     "CUDA_VISIBLE_DEVICES",
     *_ALWAYS,
     *_ON_ONE_NODE,
+    *_BETWEEN_NODES,
     *_CROWDED,
     *_ROOT,
     "OMPI_MCA_pml",
@@ -171,6 +178,8 @@ def prepare(launcher: Launcher, threads: int = 0, environ: MutableMapping[str, s
     defaults = dict(_ALWAYS)
     if launcher.size is not None and launcher.size == launcher.local_size:
         defaults |= _ON_ONE_NODE
+    elif not _BETWEEN_NODES.keys() & environ.keys():
+        defaults |= _BETWEEN_NODES
     if ranks > cores:
         defaults |= _CROWDED
     chosen = threads or _number(environ.get("OMP_NUM_THREADS"))

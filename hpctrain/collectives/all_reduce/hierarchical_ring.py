@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpctrain.collectives.all_gather import all_gather_segments
+from hpctrain.collectives.all_gather import gathering
 from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES, add_up_on_node, carried, hierarchical
 from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.partners import passing
-from hpctrain.collectives.reduce_scatter import reduce_segments
+from hpctrain.collectives.reduce_scatter import reducing
 from hpctrain.collectives.segments import SEGMENT_BYTES
 from hpctrain.collectives.slices import pieces
+from hpctrain.comm.communicator import wait_for
 from hpctrain.comm.operation import Op
 from hpctrain.layout.blocks import blocks
 
@@ -53,10 +54,10 @@ def _row_by_row(nodes: Nodes, private: np.ndarray, op: Op) -> None:
 
     if nodes.is_carrier:
         mine = [[carried(nodes, row) for row in block] for block in result]
-        reduce_segments(across, mine, op.pairwise, add_up_row)
+        wait_for(reducing(across, mine, op.pairwise, add_up_row))
         for segment in mine[node]:
             op.finish(segment, nodes.comm.size)
-        all_gather_segments(across, mine, copy_out_row)
+        wait_for(gathering(across, mine, copy_out_row))
     else:
         for first, do in ((node - 1, add_up_row), (node, copy_out_row)):
             for block in passing(first, num_nodes):

@@ -19,16 +19,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpctrain.collectives.all_gather import all_gather
-from hpctrain.collectives.reduce_scatter import reduce_scatter
-from hpctrain.comm.communicator import Communicator
+from hpctrain.collectives.all_gather import gathering
+from hpctrain.collectives.reduce_scatter import reducing
+from hpctrain.collectives.segments import segments
+from hpctrain.comm.communicator import Communicator, Waits, wait_for
 from hpctrain.comm.operation import Op
 from hpctrain.layout.blocks import blocks
 
 
 def ring(comm: Communicator, buffer: np.ndarray, op: Op) -> None:
     """Combine the contiguous `buffer` of all ranks, in place. All ranks."""
+    wait_for(turning(comm, buffer, op))
+
+
+def turning(comm: Communicator, buffer: np.ndarray, op: Op) -> Waits:
+    """`ring`, as what it waits for. All ranks."""
     flat = buffer.reshape(-1)
-    parts = [flat[cut] for cut in blocks(flat.size, comm.size)]
-    reduce_scatter(comm, parts, op)
-    all_gather(comm, parts)
+    parts = [segments(flat[cut]) for cut in blocks(flat.size, comm.size)]
+    yield from reducing(comm, parts, op)
+    yield from gathering(comm, parts)

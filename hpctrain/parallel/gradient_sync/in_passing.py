@@ -23,7 +23,9 @@ import numpy as np
 
 from hpctrain.arrays.library import host_buffer, library_of
 from hpctrain.collectives.group import Group
-from hpctrain.collectives.reduce_scatter import reduce_scatter
+from hpctrain.collectives.reduce_scatter import reducing
+from hpctrain.collectives.segments import segments
+from hpctrain.comm.communicator import Waits
 from hpctrain.comm.operation import Op
 from hpctrain.comm.patient import PatientCommunicator
 from hpctrain.parallel.gradient_sync.courier import Courier
@@ -106,10 +108,10 @@ class GradientsInPassing(Stateless):
         """The sum over all ranks."""
         return sum_over_ranks(self._group, number)
 
-    def _carry(self, number: int, lane: int) -> None:
+    def _carry(self, number: int, lane: int) -> Waits:
         """Reduce a wire to its owners. In the thread of the courier."""
         try:
-            self._reduce(number)
+            yield from self._reduce(number)
         except BaseException:
             self._broken = True
             raise
@@ -119,7 +121,7 @@ class GradientsInPassing(Stateless):
                 self._next = number + 1
                 self._changed.notify_all()
 
-    def _reduce(self, number: int) -> None:
+    def _reduce(self, number: int) -> Waits:
         own, length = self._own[number], self._lengths[number]
         wire = self._wires.get(number)
         if wire is None:
@@ -128,7 +130,7 @@ class GradientsInPassing(Stateless):
         view = library.view(wire)
         buffer = library.to_host(wire) if view is None else view
         cuts = self._shards.all_owned(length, own.itemsize)
-        reduce_scatter(self._comm, [buffer[cut] for cut in cuts], Op.MEAN)
+        yield from reducing(self._comm, [segments(buffer[cut]) for cut in cuts], Op.MEAN)
         mean = buffer[self._shards.owned(length, own.itemsize)]
         with host_buffer(own) as kept:
             if self._is_new:

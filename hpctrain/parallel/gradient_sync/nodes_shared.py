@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from hpctrain.collectives.all_reduce.ring import ring
+from hpctrain.collectives.all_reduce.ring import turning
 from hpctrain.collectives.group import Group
 from hpctrain.collectives.slices import combine
+from hpctrain.comm.communicator import Waits
 from hpctrain.comm.local.fence import Fence
-from hpctrain.comm.local.patience import Patience
 from hpctrain.comm.operation import Op
 from hpctrain.comm.patient import PatientCommunicator
-from hpctrain.parallel.gradient_sync.courier import Courier
+from hpctrain.parallel.gradient_sync.courier import Courier, Until
 from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
 from hpctrain.parallel.partition import NodeSlices
 from hpctrain.parallel.trainable import Places
 
-_LONGEST_LOOK = 5e-4  # seconds that a full wire may lie before it is seen
+_NUM_LANES = 4  # ranks that also compute answer late, and a link must not wait for them
 
 
 class NodesSharedGradients(NodeSharedGradients):
@@ -36,9 +36,9 @@ class NodesSharedGradients(NodeSharedGradients):
         super().__init__(group, slices)
         self._rounds = 0
         self._full: list[list[np.ndarray]] = []  # of each wire, the last round in which each rank has filled it
-        self._courier = Courier(self._carry, len(group.nodes.lanes))
-        channel = next(group.nodes.channels)
-        self._lanes = [PatientCommunicator(lane, channel) for lane in group.nodes.lanes]
+        self._courier = Courier(self._carry, _NUM_LANES)
+        comm, channels = group.nodes.background_across, group.nodes.channels
+        self._lanes = [PatientCommunicator(comm, next(channels)) for _ in range(_NUM_LANES)]
         self._fence = Fence()
         self.description = f"node_shared ({group.num_nodes} nodes, one copy of the weights on each)"
 
@@ -53,19 +53,17 @@ class NodesSharedGradients(NodeSharedGradients):
         self._full[number][self._group.local_rank][0] = self._rounds + 1
         self._courier.take(number, len(self._wires))
 
-    def _carry(self, number: int, lane: int) -> None:
-        """Sum this rank's slice over the node and then over the nodes, in place. In a thread of the courier."""
-        for full in self._full[number]:
-            patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_LOOK)
-            while full[0] <= self._rounds:
-                patience.pause()
+    def _carry(self, number: int, lane: int) -> Waits:
+        """Sum this rank's slice over the node and then over the nodes, in place. In the thread of the courier."""
+        full = self._full[number]
+        yield Until(lambda: all(rank[0] > self._rounds for rank in full))
         Fence()()
         wires = self._wires[number]
         mine = self._slices.of(wires[0])
         sources = [wire[mine] for wire in wires]
         total = sources[self._group.local_rank]
         combine(sources, total, Op.MEAN, self._group.size)
-        ring(self._lanes[lane], total, Op.SUM)
+        yield from turning(self._lanes[lane], total, Op.SUM)
 
     def finish(self, notes: np.ndarray) -> None:
         """Start what has not left yet, and wait until all has come back."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpctrain.collectives.segments import SEGMENT_BYTES
 from hpctrain.launch import environment
 from hpctrain.launch.environment import (
     Launcher,
@@ -116,6 +117,13 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "usable_cores", lambda: frozenset(range(4)))
 
 
+LONG_MESSAGES = {
+    "OMPI_MCA_btl_tcp_eager_limit": "655360",
+    "OMPI_MCA_btl_tcp_rndv_eager_limit": "655360",
+    "OMPI_MCA_btl_tcp_max_send_size": "655360",
+}
+
+
 def mpirun(size: int, local_size: int | None) -> Launcher:
     return Launcher("mpirun (Open MPI)", 0, size, 0, local_size)
 
@@ -127,8 +135,8 @@ def mpirun(size: int, local_size: int | None) -> Launcher:
         (discover({}), {"OMPI_MCA_btl": "^ofi", "OMP_NUM_THREADS": "4"}, ()),
         (mpirun(2, 2), {"OMPI_MCA_btl": "^ofi", "OMP_NUM_THREADS": "2"}, ()),
         (mpirun(3, 3), {"OMPI_MCA_btl": "^ofi", "OMP_NUM_THREADS": "1"}, ()),
-        (mpirun(8, 4), {"OMP_NUM_THREADS": "1"}, ()),
-        (mpirun(8, None), {"OMP_NUM_THREADS": "4"}, ()),
+        (mpirun(8, 4), {**LONG_MESSAGES, "OMP_NUM_THREADS": "1"}, ()),
+        (mpirun(8, None), {**LONG_MESSAGES, "OMP_NUM_THREADS": "4"}, ()),
         (
             mpirun(8, 8),
             {
@@ -153,6 +161,20 @@ def test_prepare(launcher: Launcher, variables: dict[str, str], notes: tuple[str
         **variables,
     }
     assert (done.threads, done.threads_chosen, done.notes) == (int(threads), False, notes)
+
+
+@pytest.mark.usefixtures("cores")
+@pytest.mark.parametrize("name", LONG_MESSAGES)
+def test_limits_of_open_mpi_hang_together(name: str) -> None:
+    """One that is larger than another ends Open MPI, or worse."""
+    environ = {name: "100000"}
+    prepare(mpirun(8, 4), environ=environ)
+    assert environ.keys() & LONG_MESSAGES.keys() == {name}
+
+
+def test_a_segment_leaves_without_being_announced() -> None:
+    header_bytes = 256  # generously
+    assert all(SEGMENT_BYTES + header_bytes <= int(limit) for limit in LONG_MESSAGES.values())
 
 
 @pytest.mark.usefixtures("cores")
