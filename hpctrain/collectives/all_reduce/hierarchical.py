@@ -8,7 +8,8 @@ Every node sends the least that any all-reduce between nodes can, over all its p
 numbers of ranks, there are as many slices as ranks on the smallest.
 
 Long buffers go in pieces, so the memory between the levels is bounded. Steps and bytes sent per rank: those of the
-algorithm between nodes, for each piece, on 1/(ranks of the smallest node) of it.
+algorithm between nodes (`between_nodes.py` has which it is), for each piece, on 1/(ranks of the smallest node) of it.
+`hierarchical_ring.py` weaves the two levels into each other where blocks are long.
 """
 
 from __future__ import annotations

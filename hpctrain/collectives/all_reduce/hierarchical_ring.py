@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from hpctrain.collectives.all_gather import gathering
+from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES, add_up_on_node, carried, hierarchical
-from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.partners import passing
 from hpctrain.collectives.reduce_scatter import reducing
@@ -34,7 +34,7 @@ def hierarchical_ring(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
     """Combine the contiguous `buffer` of all ranks, in place. All ranks."""
     for long_piece in pieces(buffer.reshape(-1), LONG_PIECE_BYTES):
         if long_piece.nbytes <= SHORT_BLOCK_BYTES * nodes.topology.num_nodes:
-            hierarchical(nodes, long_piece, op, ring)
+            hierarchical(nodes, long_piece, op, between_nodes)
         else:
             _row_by_row(nodes, long_piece, op)
 

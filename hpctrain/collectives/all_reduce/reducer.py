@@ -9,8 +9,8 @@ import numpy as np
 
 from hpctrain.arrays.library import dtype_name, gpu_arrays_of, library_of
 from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose
+from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.in_window import InWindow
-from hpctrain.collectives.all_reduce.ring import ring
 from hpctrain.collectives.device.paths import DevicePaths
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.shared_arrays import SharedArrays
@@ -41,7 +41,7 @@ class AllReducer:
         self._arrays = arrays
         self._device_paths = device_paths
         self._ladder = ladder
-        self._in_window = InWindow(nodes, arrays, between=ring)
+        self._in_window = InWindow(nodes, arrays, between=between_nodes)
         self._ways: dict[tuple[int, Op, str], _Way] = {}  # of private arrays that are contiguous, in place
 
     def reduce(self, array: Any, target: Any, op: Op, algorithm: str) -> None:

@@ -13,6 +13,7 @@ from threads_world import run
 from hpctrain.collectives import cost as costs
 from hpctrain.collectives import segments
 from hpctrain.collectives.all_gather import all_gather
+from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.naive import naive
 from hpctrain.collectives.all_reduce.rabenseifner import rabenseifner
 from hpctrain.collectives.all_reduce.recursive_doubling import recursive_doubling
@@ -81,6 +82,23 @@ def test_traced_runs_cost_what_the_model_says(size: int, rendezvous: bool, monke
     for rank, found in enumerate(run(size, traced, rendezvous)):
         for (name, length), actual in zip(cases, found, strict=True):
             assert actual == cost(name, rank, size, length, 4), f"{name}, rank {rank} of {size}, {length} elements"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8])
+def test_short_slices_take_few_steps_between_nodes_and_long_ones_few_bytes(size: int) -> None:
+    names = {1: "recursive_doubling", 4096: "recursive_doubling", 4097: "rabenseifner", 4096 * size + 1: "ring"}
+
+    def traced(comm: Communicator) -> list[Cost]:
+        tracing, found = TracingCommunicator(comm), []
+        for length in names:
+            tracing.trace, buffer = Trace(), np.full(length, comm.rank, np.float32)
+            between_nodes(tracing, buffer, Op.SUM)
+            assert (buffer == sum(range(size))).all()
+            found.append(cost_of(tracing.trace))
+        return found
+
+    for rank, found in enumerate(run(size, traced)):
+        assert found == [cost(name, rank, size, length, 4) for length, name in names.items()]
 
 
 @pytest.mark.parametrize("size", SIZES)
