@@ -16,13 +16,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.launch import finish, start
+from harness.launch import finish, start, tuned
 from harness.namespaces import NAMESPACES, run
 
 RATES = ("1gbit", "100mbit")  # of a link, as tc writes them
 NETWORK = "10.77.0.0/24"
 INTERFACE = "eth0"
-LONG_MESSAGES = ("btl_tcp_eager_limit", "btl_tcp_rndv_eager_limit", "btl_tcp_max_send_size")
 SETTINGS = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": INTERFACE, "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 # A bucket of 256 kB: as much as 1 Gbit/s carries in 2 ms.
@@ -72,7 +71,9 @@ class Hosts:
         places = ",".join(f"{name}:{ranks_per_host}" for name in self.addresses)
         daemons = {"plm": "ssh", "plm_ssh_agent": str(self.folder / "agent"), "prte_if_include": NETWORK}
         messages = {"pml": "ob1", "btl": "self,sm,tcp", "btl_tcp_if_include": NETWORK, "mpi_yield_when_idle": "1"}
-        messages |= dict.fromkeys(LONG_MESSAGES, "655360")  # as hpctrain does where it starts MPI
+        ours = tuned(len(self.addresses) * ranks_per_host, ranks_per_host)  # for ranks that start MPI by themselves
+        prefix = "OMPI_MCA_"
+        messages |= {name.removeprefix(prefix): value for name, value in ours.items() if name.startswith(prefix)}
         options = ["--host", places, "--map-by", f"ppr:{ranks_per_host}:node:OVERSUBSCRIBE", "--bind-to", "none"]
         options += [word for name, value in daemons.items() for word in ("--prtemca", name, value)]
         return [*options, *mca(messages)]

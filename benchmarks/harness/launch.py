@@ -19,13 +19,14 @@ ENVIRONMENT = {
 PYTHON = Path(sys.executable)
 
 
-def tuned(ranks: int) -> dict[str, str]:
+def tuned(ranks: int, ranks_per_host: int | None = None) -> dict[str, str]:
     """What hpctrain sets for itself with so many ranks on this machine: what others must have too, to be fair.
 
-    Where ranks share cores, that makes waiting ranks of Open MPI and of Intel MPI give their core to others.
+    Where ranks share cores, that makes waiting ranks of Open MPI and of Intel MPI give their core to others. With
+    `ranks_per_host`, as on several hosts.
     """
     environment: dict[str, str] = {}
-    prepare(Launcher("mpirun", 0, ranks, 0, ranks), environ=environment)
+    prepare(Launcher("mpirun", 0, ranks, 0, ranks_per_host or ranks), environ=environment)
     return environment
 
 

@@ -6,6 +6,8 @@ now and then is enough to keep them going.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hpctrain.comm.communicator import Communicator, Request
@@ -16,21 +18,30 @@ _LONGEST_SLEEP = 5e-4  # seconds: 60 KB at 1 Gbit/s, which the system's own buff
 _NUM_CHANNELS, _TAGS_OF_A_CHANNEL = 1000, 32  # MPI promises tags up to 32767
 
 
-class PatientRequest:
-    """Implements `Request` by another one."""
+class Until:
+    """Implements `Request`: something that others do, with a message or without."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def test(self) -> bool:
-        """Passed on."""
-        return self._request.test()
+    def __init__(self, test: Callable[[], bool]) -> None:
+        """`test` says whether they have."""
+        self.test = test
 
     def wait(self) -> None:
         """Look, and sleep."""
         patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_SLEEP)
-        while not self._request.test():
+        while not self.test():
             patience.pause()
+
+
+class PatientRequest(Until):
+    """Implements `Request` by another one."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.test)
+        self._request = request
+
+    def wait(self) -> None:
+        """Look, and sleep."""
+        super().wait()
         self._request.wait()
 
 

@@ -17,7 +17,7 @@ from itertools import zip_longest
 import numpy as np
 
 from hpctrain.collectives.segments import segments
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, wait_for
 
 
 def chain(comm: Communicator, buffer: np.ndarray, root: int) -> None:
@@ -32,5 +32,4 @@ def chain(comm: Communicator, buffer: np.ndarray, root: int) -> None:
             arrival.wait()
         if place + 1 < comm.size:
             departures.append(comm.isend(piece, ahead))
-    for departure in departures:
-        departure.wait()
+    wait_for(departures)

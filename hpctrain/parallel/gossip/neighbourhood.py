@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, wait_for
 from hpctrain.layout.mixing import Mixing, Neighbours
 from hpctrain.parallel.gossip.sums import Heard
 
@@ -49,8 +49,7 @@ class Neighbourhood:
         ]
         arrivals = [self._comm.irecv(array, peer) for peer, _, array in heard]
         departures = [self._comm.isend(outgoing, peer) for peer in present.destinations]
-        for request in (*arrivals, *departures):
-            request.wait()
+        wait_for((*arrivals, *departures))
         return heard
 
     def advance(self) -> None:

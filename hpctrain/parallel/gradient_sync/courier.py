@@ -18,22 +18,9 @@ from functools import partial
 
 from hpctrain.comm.communicator import Waits
 from hpctrain.comm.local.patience import Patience
+from hpctrain.comm.patient import Until
 
 _LONGEST_SLEEP = 2e-4  # seconds: 24 KB at 1 Gbit/s, which the system's own buffers hold
-
-
-class Until:
-    """Implements `Request`: something that others do without a message."""
-
-    def __init__(self, test: Callable[[], bool]) -> None:
-        """`test` says whether they have."""
-        self.test = test
-
-    def wait(self) -> None:
-        """Look, and sleep."""
-        patience = _patience()
-        while not self.test():
-            patience.pause()
 
 
 class Courier:
@@ -79,7 +66,7 @@ class Courier:
 
 def _side_by_side(journeys: Iterable[Waits]) -> None:
     """Run all of them to their ends."""
-    patience = _patience()
+    patience = Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_SLEEP)
     awaited = {journey: request for journey in journeys if (request := next(journey, None)) is not None}
     while awaited:
         arrived = [journey for journey, request in awaited.items() if request.test()]
@@ -91,7 +78,3 @@ def _side_by_side(journeys: Iterable[Waits]) -> None:
             patience.renew()
         else:
             patience.pause()
-
-
-def _patience() -> Patience:
-    return Patience(seconds_to_yield=0.0, longest_sleep=_LONGEST_SLEEP)

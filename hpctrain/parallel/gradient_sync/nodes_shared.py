@@ -20,8 +20,8 @@ from hpctrain.collectives.slices import combine
 from hpctrain.comm.communicator import Waits
 from hpctrain.comm.local.fence import Fence
 from hpctrain.comm.operation import Op
-from hpctrain.comm.patient import PatientCommunicator
-from hpctrain.parallel.gradient_sync.courier import Courier, Until
+from hpctrain.comm.patient import PatientCommunicator, Until
+from hpctrain.parallel.gradient_sync.courier import Courier
 from hpctrain.parallel.gradient_sync.node_shared import NodeSharedGradients
 from hpctrain.parallel.partition import NodeSlices
 from hpctrain.parallel.trainable import Places

@@ -25,6 +25,7 @@ import numpy as np
 from hpctrain.arrays.library import host_buffer, library_of
 from hpctrain.collectives.all_gather import all_gather
 from hpctrain.collectives.group import Group
+from hpctrain.comm.communicator import wait_for
 from hpctrain.comm.operation import Op
 from hpctrain.errors import ModelError
 from hpctrain.layout.binary_tree import Subtree, TreeSum, subtrees
@@ -106,8 +107,7 @@ class ReproducibleGradients(PrivateWires):
         peers = [(comm.rank + step) % comm.size for step in range(1, comm.size)]
         transfers = [comm.irecv(part, peer) for peer in peers for part in parts[peer]]
         transfers += [comm.isend(sums[cuts[peer]], peer) for peer in peers for sums in own]
-        for transfer in transfers:
-            transfer.wait()
+        wait_for(transfers)
         tree: TreeSum[np.ndarray] = TreeSum(self._num_micro_batches, _add)
         for subtree, part in zip(chain(*self._partials), chain(*parts), strict=True):
             tree.push(subtree, part)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, wait_for
 from hpctrain.comm.communicator import Request as Transfer
 from hpctrain.parallel.parameter_server.messages import Kind, Request, Tag
 
@@ -87,6 +87,5 @@ class Desk:
 
     def finish(self) -> None:
         """Return when the answer has arrived."""
-        for departure in self._going:
-            departure.wait()
+        wait_for(self._going)
         self._going.clear()

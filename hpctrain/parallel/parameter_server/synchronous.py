@@ -19,6 +19,7 @@ import numpy as np
 
 from hpctrain.arrays.library import host_buffer
 from hpctrain.collectives.group import Group
+from hpctrain.comm.communicator import wait_for
 from hpctrain.comm.operation import Op
 from hpctrain.parallel.memory import PrivateWeights, PrivateWires
 from hpctrain.parallel.parameter_server.held import Held
@@ -72,8 +73,7 @@ class GradientsToServers(PrivateWires):
                     reader.add(own if worker == comm.rank else incoming, total)
                 total /= len(workers)
                 spread(total, buffer, pieces)
-        for departure in departures:
-            departure.wait()
+        wait_for(departures)
 
     def finish_everywhere(self, notes: np.ndarray) -> None:
         """Servers tell the means, for those who want to read them."""

@@ -166,7 +166,7 @@ def test_prepare(launcher: Launcher, variables: dict[str, str], notes: tuple[str
 @pytest.mark.usefixtures("cores")
 @pytest.mark.parametrize("name", LONG_MESSAGES)
 def test_limits_of_open_mpi_hang_together(name: str) -> None:
-    """One that is larger than another ends Open MPI, or worse."""
+    """A user's limit is not mixed with others that were made for another one."""
     environ = {name: "100000"}
     prepare(mpirun(8, 4), environ=environ)
     assert environ.keys() & LONG_MESSAGES.keys() == {name}

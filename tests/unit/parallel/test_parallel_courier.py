@@ -7,7 +7,8 @@ from collections import defaultdict
 import pytest
 
 from hpctrain.comm.communicator import Waits
-from hpctrain.parallel.gradient_sync.courier import Courier, Until
+from hpctrain.comm.patient import Until
+from hpctrain.parallel.gradient_sync.courier import Courier
 
 
 class Journeys:
