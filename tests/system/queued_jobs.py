@@ -90,14 +90,14 @@ class Job:
 
     def waits_at(self, moment: str) -> Condition:
         """Whether it does; see bad_moments/sitecustomize.py."""
-        return self._flag(moment).exists
+        return self._flag("at", moment).exists
 
     def let_go(self, moment: str) -> None:
         """Have it go on from there, unasked."""
-        self._flag(moment).unlink()
+        self._flag("at", moment).rename(self._flag("was-at", moment))
 
-    def _flag(self, moment: str) -> Path:
-        return Path(f"{self.run_dir}.at-{moment}")
+    def _flag(self, place: str, moment: str) -> Path:
+        return Path(f"{self.run_dir}.{place}-{moment}")
 
     def ask_to_stop(self) -> None:
         """As Slurm does it before a time limit."""
@@ -109,15 +109,19 @@ class Job:
         return Path(f"{self.run_dir}.log").read_text()
 
     @property
-    def story(self) -> str:
-        """What became of it, in a few lines: for whoever reads a failure."""
+    def fate(self) -> str:
+        """What became of it, in a line: for whoever reads a failure."""
         words = ("JobState", "Reason", "Restarts", "SubmitTime", "EligibleTime", "StartTime", "EndTime", "NodeList")
-        told = " ".join(f"{word}={self.now[word]}" for word in words if word in self.now)
+        return f"--- {self.run_dir.name}: " + " ".join(f"{word}={self.now[word]}" for word in words if word in self.now)
+
+    @property
+    def story(self) -> str:
+        """What became of it, in a few lines."""
         log = Path(f"{self.run_dir}.log")
         lines = log.read_text().splitlines() if log.exists() else ["(no log)"]
         events = (self.cluster.folder / "slurmctld.log").read_text().splitlines()
         its_events = [event for event in events if f"JobId={self.number.partition('_')[0]}" in event]
-        return "\n".join([f"--- {self.run_dir.name}: {told}", *its_events[-LINES:], *lines[-LINES:]])
+        return "\n".join([self.fate, *its_events[-LINES:], *lines[-LINES:]])
 
     @property
     def summary(self) -> dict:

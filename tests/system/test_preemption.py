@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ APART = (
 HOSTS = {f"node{number}" for number in range(1, 9)}
 USUAL, SPARE, ALONE, TAKEN = {"node1", "node2"}, {"node3", "node4", "node6"}, {"node5", "node6"}, {"node7", "node8"}
 
-Story = Iterator[Condition]
+Story = Generator[Condition, None, None]
 
 
 def is_stopped_three_times(job: Job) -> Story:
@@ -97,8 +97,10 @@ def tell(cluster: Cluster, stories: list[Story], jobs: list[Job]) -> None:
             waits[story] = next(story, None)
             if waits[story] is None:
                 del waits[story]
+        still = [f"{story.__name__} has not come past line {story.gi_frame.f_lineno}" for story in waits]
+        assert not (waits and all(job.is_over for job in jobs)), "\n".join([*still, *(job.fate for job in jobs)])
         assert time.monotonic() < deadline, "\n".join(
-            [cluster.ask("sinfo", "--Node", "--long"), *(job.story for job in jobs if not job.is_over)]
+            [*still, cluster.ask("sinfo", "--Node", "--long"), *(job.story for job in jobs if not job.is_over)]
         )
         time.sleep(0.5)
         cluster.look()

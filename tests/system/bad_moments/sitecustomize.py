@@ -3,7 +3,8 @@
 BAD_MOMENTS names them, each with the start of the job for which it counts, 0 and one more each time it queues up again:
 "0:step-00000005 1:start 2:summary.json". At "start" nothing is imported yet; any other word is the name of a file or
 folder that is written, and about to be renamed to that. Who waits says so by a file beside the run directory, and goes
-on when it has caught a signal, or when the file is gone.
+on when it has caught a signal, or when the file is called `.was-at-` instead of `.at-`: each moment is waited for once,
+also by a rank that starts so late that another has waited and gone.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ MOMENTS = [moment for moment in os.environ.get("BAD_MOMENTS", "").split() if mom
 
 def wait_at(moment: str) -> None:
     """One process of a job does."""
-    said = Path(f"{RUN_DIR}.at-{moment}")
+    said, was = Path(f"{RUN_DIR}.at-{moment}"), Path(f"{RUN_DIR}.was-at-{moment}")
     try:
         said.touch(exist_ok=False)
     except FileExistsError:
+        return
+    if was.exists():
+        said.unlink()
         return
     caught, written = os.pipe2(os.O_NONBLOCK)
     signal.set_wakeup_fd(written)
@@ -33,7 +37,7 @@ def wait_at(moment: str) -> None:
         pass
     signal.set_wakeup_fd(-1)
     with suppress(FileNotFoundError):
-        said.rename(f"{RUN_DIR}.was-at-{moment}")
+        said.rename(was)
 
 
 def waits_before(rename):
