@@ -61,16 +61,18 @@ class Calls:
     Attributes:
         recorder: of this process.
         world_ranks: of the ranks of the group, in the world.
+        traffic: to which the seconds of calls are added.
+        number: of the last collective.
     """
 
     def __init__(self, recorder: FlightRecorder, world_ranks: list[int], traffic: Traffic) -> None:
         self.recorder = recorder
         self.world_ranks = world_ranks
         self._begin = recorder.begin
-        self._traffic = traffic
+        self.traffic = traffic
         self._not_counted = Traffic()
         self._group = recorder.label(world_ranks)
-        self._number = 0
+        self.number = 0
         self._setup_number = 0
         self._words: dict[Key, bytes] = {}
         self._codes: list[CodeType] = []  # of the keys, so that none of them is given the identity of another
@@ -105,23 +107,22 @@ class Calls:
         are checked and ranks differ.
         """
         frame = sys._getframe(2)  # who called the group
-        key = (name, load.dtype, op and op._value_, id(frame.f_code), frame.f_lasti)
-        words = self._words.get(key) or self._describe(key, frame)
-        number = self._number = self._number + 1
-        call = self._begin(number, load.nbytes, root, words, self._traffic)
+        words = self.words(name, load.dtype, frame, op)
+        number = self.number = self.number + 1
+        call = self._begin(number, load.nbytes, root, words, self.traffic)
         if self._agreement is not None:
             self._agree(self._agreement, call, frame, (name, load, op, root, algorithm, out))
         return call
 
     def message(self, name: str, load: Load, peer: int) -> Call:
         """This rank is about to send to, or to receive from, rank `peer` of the group."""
-        words = self._words_of(name, load.dtype, sys._getframe(2))
-        return self._begin(0, load.nbytes, peer, words, self._traffic)
+        words = self.words(name, load.dtype, sys._getframe(2))
+        return self._begin(0, load.nbytes, peer, words, self.traffic)
 
     def piece(self, name: str) -> Call:
         """This rank is about to do something of its own in which it may wait for others, e.g. with `group.comm`."""
-        words = self._words_of(name, "", sys._getframe(1))
-        return self._begin(0, 0, NOBODY, words, self._traffic)
+        words = self.words(name, "", sys._getframe(1))
+        return self._begin(0, 0, NOBODY, words, self.traffic)
 
     def setup(self, name: str) -> Call:
         """The communicator of the group is about to do this, with all its ranks.
@@ -129,25 +130,26 @@ class Calls:
         It has a count of its own, and its time is not that of communication.
         """
         number = self._setup_number = self._setup_number + 1
-        words = self._words_of(name, "", sys._getframe(2), f"{self._group} (set-up)")
+        words = self.words(name, "", sys._getframe(2), group=f"{self._group} (set-up)")
         return self._begin(number, 0, NOBODY, words, self._not_counted)
 
     def awaited(self, call: Call, load: Load, reduction: Reduction) -> Awaited:
         """After the block of `call`, a collective that has only started `reduction`: the wait belongs to it."""
-        return Awaited(self, call, self._number, load, reduction)
+        return Awaited(self, call, self.number, load, reduction)
 
     def wait(self, number: int, load: Load) -> Call:
         """This rank is about to wait for its collective of that number."""
-        words = self._words_of("wait for all_reduce", load.dtype, sys._getframe(2))
-        return self._begin(number, load.nbytes, NOBODY, words, self._traffic)
+        words = self.words("wait for all_reduce", load.dtype, sys._getframe(2))
+        return self._begin(number, load.nbytes, NOBODY, words, self.traffic)
 
     def close(self) -> None:
         """Give back the communicator of the checks. All ranks."""
         if self._agreement is not None:
             self._agreement.close()
 
-    def _words_of(self, name: str, dtype: Any, frame: FrameType, group: str = "") -> bytes:
-        key = (name, dtype, None, id(frame.f_code), frame.f_lasti)
+    def words(self, name: str, dtype: Any, frame: FrameType, op: Op | None = None, group: str = "") -> bytes:
+        """What the record says of such a call from where `frame` is."""
+        key = (name, dtype, op and op._value_, id(frame.f_code), frame.f_lasti)
         return self._words.get(key) or self._describe(key, frame, group)
 
     def _describe(self, key: Key, frame: FrameType, group: str = "") -> bytes:
@@ -173,13 +175,13 @@ class Calls:
             + (f" of {dtype_name(load.dtype)} {shape}".rstrip() if load.dtype else ""),
             f"from rank {root}" if root != NOBODY else "",
             *(self._ways(load, out) if algorithm == "auto" else [f"algorithm {algorithm}"] if algorithm else []),
-            f"call {self._number}",
+            f"call {self.number}",
             where(frame.f_code, frame.f_lineno),
         )
         try:
             agreement.reach(", ".join(filter(None, words)))
         except BaseException:
-            call.__exit__()
+            call.end()
             raise
 
     def _ways(self, load: Load, out: Any) -> list[str]:

@@ -22,7 +22,7 @@ from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.recorded import RecordedCommunicator
 from hpctrain.collectives.reduce_scatter import reduce_scatter
 from hpctrain.collectives.reduction import Reductions
-from hpctrain.collectives.shared_arrays import SharedArrays, checked
+from hpctrain.collectives.shared_arrays import SharedArrays, checked, is_private
 from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.flight import FlightRecorder
@@ -85,7 +85,8 @@ class Group:
         self._shared_arrays = SharedArrays()
         self._device_paths = DevicePaths(self.nodes, self.traffic, self._allocate_shared, prove, device_path)
         self._reductions = Reductions(self.comm)
-        self._all_reducer = AllReducer(self.nodes, self._shared_arrays, self._device_paths, self.ladder)
+        self._all_reducer = AllReducer(self.nodes, self._shared_arrays, self._device_paths, self.ladder, self.calls)
+        self._short_ways = self._all_reducer.short_ways
 
     def __repr__(self) -> str:
         return f"Group(rank {self.rank} of {self.size}, on node {self.node} of {self.num_nodes}, {self.comm.library})"
@@ -109,6 +110,11 @@ class Group:
         Raises CommunicationError, before anything is sent, for what cannot be combined so: numbers that have no such
         operation, `out` of another type, arrays that are read-only; on nodes, also where ranks differ.
         """
+        if out is None and array.__class__ is np.ndarray:
+            way = self._short_ways.get((array.dtype, array.nbytes, op, algorithm))
+            if way is not None and array.flags.carray and (array.base is None or is_private(array)):
+                way(array)
+                return array
         operation = Op.named(op)
         library_of(array)  # refuses what is no array
         target = array if out is None else out
@@ -224,6 +230,7 @@ class Group:
         """
         if not self.calls.checked:
             self.calls.check(self.comm.split(0, self.rank), self._place)
+            self._short_ways.clear()
 
     def shared_array(
         self, shape: int | Sequence[int], dtype: Any = np.float32, per: Literal["rank", "node"] = "rank"

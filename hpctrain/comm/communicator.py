@@ -6,8 +6,8 @@ algorithms uses nothing else. `native` are the library's own collectives, where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
@@ -40,14 +40,29 @@ def wait_for(waits: Iterable[Request]) -> None:
         request.wait()
 
 
+class Prepared(NamedTuple):
+    """An all-reduce of buffers of one type and length, in place, with all looked up that can be.
+
+    Attributes:
+        reduce: does it, to be called by all ranks.
+        num_sent: bytes that who calls it is to count as sent.
+    """
+
+    reduce: Callable[[np.ndarray], object]
+    num_sent: int = 0
+
+
 class NativeCollectives(Protocol):
     """The collectives of the communication library itself. All ranks must call, in the same order."""
 
     def all_reduce(self, buffer: np.ndarray, op: Op) -> None:
         """Combine the buffers of all ranks, in place."""
 
+    def prepared(self, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared:
+        """The same for buffers of so many bytes of that type."""
+
     def all_reduce_async(self, buffer: np.ndarray, op: Op) -> Request:
-        """The same without waiting."""
+        """`all_reduce` without waiting."""
 
     def broadcast(self, buffer: np.ndarray, root: int) -> None:
         """Every rank's buffer becomes that of `root`."""

@@ -57,12 +57,15 @@ class Call:
     def __enter__(self) -> Call:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def end(self, *_: object) -> None:
+        """It is over, as at the end of the block."""
         start, end, traffic = self._start, _perf_counter(), self._traffic
         self._ends[self._place] = end
         traffic.seconds += end - start
         if traffic.on_timed is not None:
             traffic.on_timed(start, end - start)
+
+    __exit__ = end
 
     def go_on(self) -> None:
         """After the block: the operation has only been started. `finish` is to follow."""

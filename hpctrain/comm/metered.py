@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from hpctrain.comm.communicator import Communicator, NativeCollectives, Request
+from hpctrain.comm.communicator import Communicator, NativeCollectives, Prepared, Request
 from hpctrain.comm.operation import Op
 from hpctrain.comm.window import Window
 
@@ -51,6 +51,10 @@ class MeteredCollectives:
         self._count(2 * buffer.nbytes)
         self._native.all_reduce(buffer, op)
 
+    def prepared(self, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared:
+        """2 (p-1)/p n bytes, for the caller to count."""
+        return Prepared(self._native.prepared(num_bytes, dtype, op).reduce, self._share(2 * num_bytes))
+
     def all_reduce_async(self, buffer: np.ndarray, op: Op) -> Request:
         """2 (p-1)/p n bytes."""
         self._count(2 * buffer.nbytes)
@@ -62,7 +66,10 @@ class MeteredCollectives:
         self._native.broadcast(buffer, root)
 
     def _count(self, num_bytes: int) -> None:
-        self._traffic.bytes_sent += num_bytes * (self._size - 1) // self._size
+        self._traffic.bytes_sent += self._share(num_bytes)
+
+    def _share(self, num_bytes: int) -> int:
+        return num_bytes * (self._size - 1) // self._size
 
 
 class MeteredWindow:

@@ -17,6 +17,7 @@ mpi4py.rc.finalize = True  # all the same, at the end of the process
 
 from mpi4py import MPI  # noqa: E402
 
+from hpctrain.comm.communicator import Prepared  # noqa: E402
 from hpctrain.comm.operation import Op  # noqa: E402
 from hpctrain.comm.shared_memory import shared_segments  # noqa: E402
 
@@ -89,6 +90,11 @@ class MpiCollectives:
     def all_reduce(self, buffer: np.ndarray, op: Op) -> None:
         """MPI_Allreduce in place."""
         self._comm.Allreduce(MPI.IN_PLACE, buffer, _mpi_op(op, buffer.dtype))
+
+    def prepared(self, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared:
+        """MPI_Allreduce in place, for any length."""
+        call, in_place, mpi_op = self._comm.Allreduce, MPI.IN_PLACE, _mpi_op(op, dtype)
+        return Prepared(lambda buffer: call(in_place, buffer, mpi_op))  # op= by its name takes a third longer
 
     def all_reduce_async(self, buffer: np.ndarray, op: Op) -> MpiRequest:
         """MPI_Iallreduce in place."""

@@ -7,13 +7,32 @@ Bytes on the wire per rank: its own business; at least 2 (p-1)/p n for n bytes o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hpctrain.collectives.slices import pieces
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, Prepared
 from hpctrain.comm.operation import Op
 
 PIECE_BYTES = 2 * 2**20
+
+
+def prepared(comm: Communicator, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared | None:
+    """`native` for buffers of so many bytes of that type; None where they go in pieces. No communication."""
+    library = comm.native
+    assert library is not None, "see choose"
+    if num_bytes > PIECE_BYTES:
+        return None
+    whole = library.prepared(num_bytes, dtype, op)
+    if op is op.pairwise:
+        return whole
+
+    def finished(buffer: np.ndarray) -> None:
+        whole.reduce(buffer)
+        op.finish(buffer, comm.size)
+
+    return Prepared(finished, whole.num_sent)
 
 
 def native(comm: Communicator, buffer: np.ndarray, op: Op) -> None:

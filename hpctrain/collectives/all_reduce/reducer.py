@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,54 +10,46 @@ from hpctrain.arrays.library import dtype_name, gpu_arrays_of, library_of
 from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose
 from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.in_window import InWindow
+from hpctrain.collectives.all_reduce.native import prepared
+from hpctrain.collectives.all_reduce.short_way import Kind, ShortWay, short_way
+from hpctrain.collectives.calls import Calls
 from hpctrain.collectives.device.paths import DevicePaths
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.shared_arrays import SharedArrays
 from hpctrain.collectives.slices import take
 from hpctrain.collectives.tuning.ladder import Ladder
+from hpctrain.comm.communicator import Prepared
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import block
 
-_MOST_KEPT = 1024  # ways of arrays: who reduces ever new ones must not fill the memory
-
-
-class _Way(NamedTuple):
-    """How an array went that was met before: for a short one, to find that out takes longer than to send it."""
-
-    array: weakref.ref[Any]
-    dtype: np.dtype[Any]
-    num_bytes: int
-    algorithm: AllReduce
+_MOST_KEPT = 1024  # short ways: who reduces arrays of ever new lengths must not fill the memory
 
 
 class AllReducer:
-    """Those of one group. All ranks must make it."""
+    """Those of one group. All ranks must make it.
 
-    def __init__(self, nodes: Nodes, arrays: SharedArrays, device_paths: DevicePaths, ladder: Ladder) -> None:
+    Attributes:
+        short_ways: of the kinds of all-reduce that were met before.
+    """
+
+    def __init__(
+        self, nodes: Nodes, arrays: SharedArrays, device_paths: DevicePaths, ladder: Ladder, calls: Calls
+    ) -> None:
         """`ladder` is what "auto" uses for how many bytes, of numbers that do not lie in shared memory."""
+        self.short_ways: dict[Kind, ShortWay] = {}
+        self._calls = calls
         self._nodes = nodes
         self._arrays = arrays
         self._device_paths = device_paths
         self._ladder = ladder
         self._in_window = InWindow(nodes, arrays, between=between_nodes)
-        self._ways: dict[tuple[int, Op, str], _Way] = {}  # of private arrays that are contiguous, in place
 
     def reduce(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Combine `array` of all ranks into `target`, which may be `array` itself. All ranks.
 
         Raises CommunicationError where that cannot be.
         """
-        way = self._ways.get((id(array), op, algorithm))
-        if (
-            way is not None
-            and array is target
-            and way.array() is array
-            and way.num_bytes == target.nbytes
-            and way.dtype is target.dtype
-        ):
-            way.algorithm(self._nodes, target, op)
-            return
         auto = algorithm == "auto"
         if auto and (steps := self._in_window.known(array, target, op)):
             take(steps)
@@ -96,16 +87,27 @@ class AllReducer:
             library.from_host(buffer, target)
             return
         if buffer is array:
-            if len(self._ways) == _MOST_KEPT:
-                self._ways.clear()
-            found = self._algorithm(array, op, algorithm)
-            self._ways[id(array), op, algorithm] = _Way(weakref.ref(array), array.dtype, array.nbytes, found)
-            found(self._nodes, array, op)
+            self.reduce_buffer(buffer, op, algorithm)
+            if not self._calls.checked:  # for those, ranks have to agree first
+                self._remember(array.nbytes, array.dtype, op, algorithm)
             return
         if target is not array:
             source = library_of(array).view(array)
             np.copyto(buffer, library_of(array).to_host(array) if source is None else source)
         self.reduce_buffer(buffer, op, algorithm)
+
+    def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
+        if len(self.short_ways) >= _MOST_KEPT:
+            self.short_ways.clear()
+        found = self._prepared(num_bytes, dtype, op, choose(algorithm, num_bytes, self._nodes, self._ladder))
+        way = short_way(self._calls, found, dtype, num_bytes, op)
+        self.short_ways |= {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)}
+
+    def _prepared(self, num_bytes: int, dtype: np.dtype[Any], op: Op, chosen: str) -> Prepared:
+        if chosen == "native" and (found := prepared(self._nodes.comm, num_bytes, dtype, op)):
+            return found
+        algorithm, nodes = ALGORITHMS[chosen], self._nodes
+        return Prepared(lambda buffer: algorithm(nodes, buffer, op))
 
     def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array in the memory of a GPU."""
