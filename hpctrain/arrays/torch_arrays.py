@@ -23,14 +23,14 @@ class TorchArrays:
     def view(self, array: torch.Tensor) -> np.ndarray | None:
         """The tensor's memory as a NumPy array, where it is contiguous, on the CPU and of a dtype that NumPy sums."""
         plain = array.is_contiguous() and not array.is_conj() and not array.is_neg()
-        if array.device.type != "cpu" or array.dtype in _COPIED_AS or not plain:
+        if not array.is_cpu or array.dtype in _COPIED_AS or not plain:
             return None
-        return array.detach().numpy()
+        return (array.detach() if array.requires_grad else array).numpy()
 
     def address(self, array: torch.Tensor) -> int | None:
         """On the CPU, where nothing is strided or lazily conjugated."""
         plain = array.is_contiguous() and not array.is_conj() and not array.is_neg()
-        return array.data_ptr() if plain and array.device.type == "cpu" else None
+        return array.data_ptr() if plain and array.is_cpu else None
 
     def to_host(self, array: torch.Tensor) -> np.ndarray:
         """A copy on the host; half precision is widened to float32, on the GPU where the tensor is there."""

@@ -22,7 +22,7 @@ from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.recorded import RecordedCommunicator
 from hpctrain.collectives.reduce_scatter import reduce_scatter
 from hpctrain.collectives.reduction import Reductions
-from hpctrain.collectives.shared_arrays import SharedArrays, checked, is_private
+from hpctrain.collectives.shared_arrays import SharedArrays, checked
 from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.flight import FlightRecorder
@@ -110,11 +110,13 @@ class Group:
         Raises CommunicationError, before anything is sent, for what cannot be combined so: numbers that have no such
         operation, `out` of another type, arrays that are read-only; on nodes, also where ranks differ.
         """
-        if out is None and array.__class__ is np.ndarray:
-            way = self._short_ways.get((array.dtype, array.nbytes, op, algorithm))
-            if way is not None and array.flags.carray and (array.base is None or is_private(array)):
-                way(array)
-                return array
+        if out is None:
+            buffer = array if array.__class__ is np.ndarray else library_of(array).view(array)
+            if buffer is not None:
+                way = self._short_ways.get((buffer.dtype, buffer.nbytes, op, algorithm))
+                if way and buffer.flags.carray and (buffer.base is None or not self._shared_arrays.find(buffer)):
+                    way(buffer)
+                    return array
         operation = Op.named(op)
         library_of(array)  # refuses what is no array
         target = array if out is None else out

@@ -125,12 +125,6 @@ class _Table:
         self.starts = [memory.start for memory in self.memories]
 
 
-def is_private(array: np.ndarray) -> bool:
-    """Whether its memory is surely this process's alone: that of an array of NumPy's own."""
-    holder = array if array.base is None else array.base
-    return isinstance(holder, np.ndarray) and holder.base is None
-
-
 def checked(shape: int | Sequence[int], dtype: Any, per: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """What is asked of `SharedArrays.make`; raises CommunicationError where there can be no such array."""
     if per not in ("rank", "node"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hpctrain import Group, Op
 from hpctrain.collectives.all_reduce import applicable, reducer
@@ -112,6 +113,25 @@ def test_other_arrays_of_the_same_kind_are_told_apart(new: Group) -> None:
         new.all_reduce(fixed)
 
 
+def test_tensors_take_it_too(new: Group) -> None:
+    expected = COMBINED[Op.SUM](new.size)
+    new.all_reduce(ranks(new))
+    kinds = len(new._short_ways)
+    for tensor in (torch.from_numpy(ranks(new)), torch.from_numpy(ranks(new)).requires_grad_()):
+        assert new.all_reduce(tensor) is tensor
+        assert last(new).what == "all_reduce(sum) of float64 x 5"
+        np.testing.assert_array_equal(tensor.detach(), expected)
+    assert len(new._short_ways) == kinds, "met as an array"
+    for _ in range(2):
+        single = torch.full((5,), new.rank + 1.0)
+        np.testing.assert_array_equal(new.all_reduce(single), expected)
+    assert len(new._short_ways) > kinds
+    strided = torch.from_numpy(ranks(new, 10))[::2]
+    np.testing.assert_array_equal(new.all_reduce(strided), expected)
+    half = torch.full((5,), 2048.0, dtype=torch.bfloat16)
+    np.testing.assert_array_equal(new.all_reduce(half, "mean").float(), 2048.0)
+
+
 def test_shared_arrays_are_summed_where_they_lie(new: Group) -> None:
     new.all_reduce(ranks(new, 6))
     before = len(new._shared_arrays.kept)
@@ -124,6 +144,11 @@ def test_shared_arrays_are_summed_where_they_lie(new: Group) -> None:
     part[:] = new.rank + 1
     new.all_reduce(part)
     np.testing.assert_array_equal(part, COMBINED[Op.SUM](new.size))
+    kept = len(new._shared_arrays.kept)
+    tensor = torch.from_numpy(new.shared_array(6, np.float64))
+    tensor[:] = new.rank + 1.0
+    np.testing.assert_array_equal(new.all_reduce(tensor), COMBINED[Op.SUM](new.size))
+    assert len(new._shared_arrays.kept) > kept
 
 
 @pytest.mark.min_ranks(2)

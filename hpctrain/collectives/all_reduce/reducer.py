@@ -86,15 +86,12 @@ class AllReducer:
             self.reduce_buffer(buffer, op, algorithm)
             library.from_host(buffer, target)
             return
-        if buffer is array:
-            self.reduce_buffer(buffer, op, algorithm)
-            if not self._calls.checked:  # for those, ranks have to agree first
-                self._remember(array.nbytes, array.dtype, op, algorithm)
-            return
         if target is not array:
             source = library_of(array).view(array)
             np.copyto(buffer, library_of(array).to_host(array) if source is None else source)
         self.reduce_buffer(buffer, op, algorithm)
+        if not self._calls.checked:  # for those, ranks have to agree first
+            self._remember(buffer.nbytes, buffer.dtype, op, algorithm)
 
     def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
         if len(self.short_ways) >= _MOST_KEPT:

@@ -1,4 +1,4 @@
-"""The short way: an all-reduce in place of a private NumPy array, of a type and length that was met before.
+"""The short way: an all-reduce in place of private numbers, of a type and length that were met before.
 
 Where ranks share cores, each comes back to caches full of the others' things, and a line of Python takes several times
 as long. So what depends on neither the numbers nor the moment is looked up once, and the rest is a record and one call.
