@@ -29,8 +29,9 @@ class Stage:
         inputs: an array for each rank of the node.
         result: one for the node.
         alone, mine: the slices that this rank adds up; see `Part`.
-        low, high: what of this rank's numbers the others read: all but `alone`.
-        sources: the inputs of the own domain, cut to `alone`; this rank's own is at `place`, and is not filled in.
+        filled: what of this rank's numbers the others read, all but `alone`: the slices, and the views of its input.
+        copied: what of the result this rank has not added up, all but `mine`: the slices, and the views of the result.
+        before, after: the inputs of the own domain, cut to `alone`, before this rank's own and after it.
         own_sum: where their sum goes.
         sums: the sums of all domains, cut to `mine`; none where there is one domain.
         spare: a total for who may not let it grow in place: its own numbers are read late. Else None.
@@ -41,9 +42,10 @@ class Stage:
         self.inputs = inputs
         self.result = result
         self.alone, self.mine = part.alone(length), part.mine(length)
-        self.low, self.high = slice(0, self.alone.start), slice(self.alone.stop, length)
-        self.place = part.place
-        self.sources = [inputs[rank][self.alone] for rank in part.neighbours]
+        self.filled = [(cut, inputs[part.rank][cut]) for cut in _all_but(self.alone, length)]
+        self.copied = [(cut, result[cut]) for cut in _all_but(self.mine, length)]
+        sources = [inputs[rank][self.alone] for rank in part.neighbours]
+        self.before, self.after = sources[: part.place], sources[part.place + 1 :]
         self.own_sum = inputs[part.neighbours[0]][self.alone]
         several = len(part.domains) > 1
         self.sums = [inputs[ranks[0]][self.mine] for ranks in part.domains] if several else []
@@ -68,8 +70,12 @@ class Scratch:
 
     def take(self, piece: np.ndarray) -> Stage:
         """A stage for a piece of PIECE_BYTES at most, that nobody uses any more."""
-        self._turn ^= 1
-        return self.stage(self._turn, piece.dtype, piece.size)
+        return self.stage(self.next_turn(), piece.dtype, piece.size)
+
+    def next_turn(self) -> int:
+        """The number of a turn that nobody uses any more."""
+        self._turn = turn = 1 - self._turn
+        return turn
 
     def stage(self, turn: int, dtype: np.dtype[Any], length: int) -> Stage:
         """That of a certain turn, for who takes nothing, and uses it between two barriers of its own."""
@@ -91,6 +97,10 @@ class Scratch:
             segments = self._node.shared_memory(num_bytes if self._node.rank == 0 else 0, "collectives between nodes")
             self._long_result = segments[0]
         return self._long_result[: piece.nbytes].view(piece.dtype)
+
+
+def _all_but(cut: slice, length: int) -> list[slice]:
+    return [rest for rest in (slice(0, cut.start), slice(cut.stop, length)) if rest.stop > rest.start]
 
 
 def _piece(segment: np.ndarray, index: int) -> np.ndarray:

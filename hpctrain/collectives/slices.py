@@ -42,26 +42,32 @@ def combining(parts: Sequence[np.ndarray], outs: Sequence[np.ndarray], op: Op, s
 def accumulating(
     parts: Sequence[np.ndarray], total: np.ndarray, outs: Sequence[np.ndarray], op: Op, size: int
 ) -> Iterator[Step]:
-    """Combine `parts` in order into `total`, finish it for `size` ranks, and copy it to each of `outs`.
-
-    All are contiguous 1-D arrays of one length; but `total` may be of one block only, and is then used for each.
-    """
+    """What `accumulate` does, block by block. `total` may be of one block only, and is then used for each."""
     length, one_block = parts[0].size, total.size < parts[0].size
     step = BLOCK_BYTES // total.itemsize
     for start in range(0, length, step):
         cut = slice(start, start + step)
-        first, *others = [part[cut] for part in parts]
-        block = total[: first.size] if one_block else total[cut]
-        if others and first.dtype == block.dtype:
-            yield partial(op.ufunc, first, others.pop(0), out=block)
-        else:
-            yield partial(np.copyto, block, first)
-        for other in others:
-            yield partial(op.ufunc, block, other, out=block)
-        if op is Op.MEAN:
-            yield partial(op.finish, block, size)
-        for out in outs:
-            yield partial(np.copyto, out[cut], block)
+        block = total[: min(step, length - start)] if one_block else total[cut]
+        yield partial(accumulate, [part[cut] for part in parts], block, [out[cut] for out in outs], op, size)
+
+
+def accumulate(parts: Sequence[np.ndarray], total: np.ndarray, outs: Sequence[np.ndarray], op: Op, size: int) -> None:
+    """Combine `parts` in order into `total`, finish it for `size` ranks, and copy it to each of `outs`.
+
+    All are contiguous 1-D arrays of one length, a block at most.
+    """
+    ufunc, first, num_taken = op.ufunc, parts[0], 1
+    if len(parts) > 1 and first.dtype == total.dtype:
+        ufunc(first, parts[1], out=total)
+        num_taken = 2
+    else:
+        total[...] = first  # as np.copyto, which takes longer to begin
+    for part in parts[num_taken:]:
+        ufunc(total, part, out=total)
+    if op is Op.MEAN:
+        op.finish(total, size)
+    for out in outs:
+        out[...] = total
 
 
 def take(steps: Iterable[Step]) -> None:

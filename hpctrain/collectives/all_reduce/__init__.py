@@ -6,13 +6,14 @@ Every algorithm leaves the same bits on every rank.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from hpctrain.collectives.all_reduce.hierarchical_ring import hierarchical_ring
 from hpctrain.collectives.all_reduce.naive import naive
-from hpctrain.collectives.all_reduce.native import native
-from hpctrain.collectives.all_reduce.node_shared import node_shared
+from hpctrain.collectives.all_reduce.native import native, prepared_native
+from hpctrain.collectives.all_reduce.node_shared import node_shared, prepared_node_shared
 from hpctrain.collectives.all_reduce.rabenseifner import rabenseifner
 from hpctrain.collectives.all_reduce.recursive_doubling import recursive_doubling
 from hpctrain.collectives.all_reduce.ring import ring
@@ -22,7 +23,7 @@ from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.tuning.ladder import Ladder
 from hpctrain.collectives.tuning.shape import Shape
 from hpctrain.collectives.tuning.tuning import Tuning
-from hpctrain.comm.communicator import Communicator
+from hpctrain.comm.communicator import Communicator, Prepared
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 
@@ -65,6 +66,17 @@ def agreed_ladder(nodes: Nodes, tuning: Tuning) -> Ladder:
     told = nodes.comm.gather_objects(ladder)[0]
     assert told is not None, "rank 0 always finds one"
     return told
+
+
+def prepared(name: str, nodes: Nodes, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared:
+    """What `ALGORITHMS[name]` does to buffers of so many bytes of that type. After ranks have used it, all ranks."""
+    found = None
+    if name == "native":
+        found = prepared_native(nodes.comm, num_bytes, dtype, op)
+    elif name == "node_shared":
+        found = prepared_node_shared(nodes, num_bytes, dtype, op)
+    algorithm = ALGORITHMS[name]
+    return found or Prepared(lambda buffer: algorithm(nodes, buffer, op))
 
 
 def choose(algorithm: str, num_bytes: int, nodes: Nodes, ladder: Ladder) -> str:

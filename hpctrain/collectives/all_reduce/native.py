@@ -18,7 +18,7 @@ from hpctrain.comm.operation import Op
 PIECE_BYTES = 2 * 2**20
 
 
-def prepared(comm: Communicator, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared | None:
+def prepared_native(comm: Communicator, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared | None:
     """`native` for buffers of so many bytes of that type; None where they go in pieces. No communication."""
     library = comm.native
     assert library is not None, "see choose"

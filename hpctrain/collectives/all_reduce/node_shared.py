@@ -5,22 +5,28 @@
 
 Long buffers go in pieces that stay in caches. The result of one is copied out after the barrier that says that the next
 is filled in, so there is one barrier a piece. For short ones every rank adds up everything by itself, in the same
-order, and needs one barrier in all.
+order: `prepared_node_shared`.
 
-Barriers: 1 a piece, and 1. Bytes sent: 0. Bytes copied per rank: at most 2 n.
+Barriers: 1 a piece, and 1; for short ones 1. Bytes sent: 0. Bytes copied per rank: at most 2 n.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hpctrain.collectives.nodes import Nodes
-from hpctrain.collectives.scratch import PIECE_BYTES, Stage
-from hpctrain.collectives.slices import accumulating, pieces, take
+from hpctrain.collectives.scratch import PIECE_BYTES, TURNS, Stage
+from hpctrain.collectives.slices import accumulate, pieces
+from hpctrain.comm.communicator import Prepared
 from hpctrain.comm.operation import Op
 
-SHORT_BYTES = 16 * 1024
-"""Up to here a second barrier takes longer than to add up everything."""
+SHORT_BYTES = 256 * 1024
+"""Up to here, of all ranks together, a second barrier takes longer than to add up everything."""
+
+CROSSING_BYTES = 16 * 1024
+"""Up to here, of one rank, also where that crosses from one NUMA domain to another."""
 
 
 def node_shared(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
@@ -29,8 +35,8 @@ def node_shared(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
     Raises CommunicationError where their buffers differ in size or type, or their operations.
     """
     flat = buffer.reshape(-1)
-    if flat.nbytes <= SHORT_BYTES:
-        _everywhere(nodes, flat, op)
+    if (short := prepared_node_shared(nodes, flat.nbytes, flat.dtype, op)) is not None:
+        short.reduce(flat)
         return
     before: tuple[np.ndarray, Stage] | None = None
     for piece in pieces(flat, PIECE_BYTES):
@@ -44,39 +50,49 @@ def node_shared(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
         _copy_out(*before)
 
 
+def prepared_node_shared(nodes: Nodes, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared | None:
+    """`node_shared` for short buffers, of so many bytes of that type; None for long ones. All ranks."""
+    several_domains = len(nodes.part.domains) > 1
+    if num_bytes * nodes.node.size > SHORT_BYTES or (several_domains and num_bytes > CROSSING_BYTES):
+        return None
+    scratch, barrier, size = nodes.scratch, nodes.barrier, nodes.node.size
+    stages = [scratch.stage(turn, dtype, num_bytes // dtype.itemsize).inputs for turn in range(TURNS)]
+    own = [inputs[nodes.node.rank] for inputs in stages]
+    why = purpose(num_bytes, dtype, op)
+
+    def reduce(buffer: np.ndarray) -> None:
+        flat = buffer if buffer.ndim == 1 else buffer.reshape(-1)
+        turn = scratch.next_turn()
+        own[turn][...] = flat
+        barrier(why)
+        accumulate(stages[turn], flat, (), op, size)
+
+    return Prepared(reduce)
+
+
 def add_up(nodes: Nodes, piece: np.ndarray, stage: Stage, target: np.ndarray, op: Op, size: int) -> None:
     """Add up the private pieces of the ranks of a node, finished for `size` ranks. After it comes a barrier.
 
     This rank's part of the result is then in its `piece` and in `target`, which all ranks share.
     """
-    inputs = stage.inputs[nodes.node.rank]
-    np.copyto(inputs[stage.low], piece[stage.low])
-    np.copyto(inputs[stage.high], piece[stage.high])
-    nodes.barrier(purpose(piece, op))
-    sources, place, mine = stage.sources, stage.place, piece[stage.mine]
-    sources = [*sources[:place], piece[stage.alone], *sources[place + 1 :]]
+    for cut, shared in stage.filled:
+        shared[...] = piece[cut]
+    nodes.barrier(purpose(piece.nbytes, piece.dtype, op))
+    sources, mine = [*stage.before, piece[stage.alone], *stage.after], piece[stage.mine]
     if stage.sums:
-        take(accumulating(sources, stage.own_sum, (), op.pairwise, size))
+        accumulate(sources, stage.own_sum, (), op.pairwise, size)
         nodes.barrier()
         sources = stage.sums
     total, others = (mine, ()) if stage.spare is None else (stage.spare, (mine,))
-    take(accumulating(sources, total, (*others, target[stage.mine]), op, size))
+    accumulate(sources, total, (*others, target[stage.mine]), op, size)
 
 
-def purpose(piece: np.ndarray, op: Op) -> int:
+def purpose(num_bytes: int, dtype: np.dtype[Any], op: Op) -> int:
     """What must be the same on all ranks."""
-    return hash((piece.nbytes, piece.dtype.num, op.index))
+    return hash((num_bytes, dtype.num, op.index))
 
 
 def _copy_out(piece: np.ndarray, stage: Stage) -> None:
     """All of the result but what this rank has added up itself."""
-    start, stop = stage.mine.start, stage.mine.stop
-    np.copyto(piece[:start], stage.result[:start])
-    np.copyto(piece[stop:], stage.result[stop:])
-
-
-def _everywhere(nodes: Nodes, flat: np.ndarray, op: Op) -> None:
-    inputs = nodes.scratch.take(flat).inputs
-    np.copyto(inputs[nodes.node.rank], flat)
-    nodes.barrier(purpose(flat, op))
-    take(accumulating(inputs, flat, (), op, nodes.node.size))
+    for cut, shared in stage.copied:
+        piece[cut] = shared

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from hpctrain.arrays.library import dtype_name, gpu_arrays_of, library_of
-from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose
+from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose, prepared
 from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.in_window import InWindow
-from hpctrain.collectives.all_reduce.native import prepared
 from hpctrain.collectives.all_reduce.short_way import Kind, ShortWay, short_way
 from hpctrain.collectives.calls import Calls
 from hpctrain.collectives.device.paths import DevicePaths
@@ -18,7 +17,6 @@ from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.shared_arrays import SharedArrays
 from hpctrain.collectives.slices import take
 from hpctrain.collectives.tuning.ladder import Ladder
-from hpctrain.comm.communicator import Prepared
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import block
@@ -96,15 +94,9 @@ class AllReducer:
     def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
         if len(self.short_ways) >= _MOST_KEPT:
             self.short_ways.clear()
-        found = self._prepared(num_bytes, dtype, op, choose(algorithm, num_bytes, self._nodes, self._ladder))
-        way = short_way(self._calls, found, dtype, num_bytes, op)
+        chosen = choose(algorithm, num_bytes, self._nodes, self._ladder)
+        way = short_way(self._calls, prepared(chosen, self._nodes, num_bytes, dtype, op), num_bytes, dtype, op)
         self.short_ways |= {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)}
-
-    def _prepared(self, num_bytes: int, dtype: np.dtype[Any], op: Op, chosen: str) -> Prepared:
-        if chosen == "native" and (found := prepared(self._nodes.comm, num_bytes, dtype, op)):
-            return found
-        algorithm, nodes = ALGORITHMS[chosen], self._nodes
-        return Prepared(lambda buffer: algorithm(nodes, buffer, op))
 
     def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array in the memory of a GPU."""

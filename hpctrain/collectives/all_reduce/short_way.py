@@ -29,7 +29,7 @@ For the method of the group that a user calls.
 """
 
 
-def short_way(calls: Calls, prepared: Prepared, dtype: np.dtype[Any], num_bytes: int, op: Op) -> ShortWay:
+def short_way(calls: Calls, prepared: Prepared, num_bytes: int, dtype: np.dtype[Any], op: Op) -> ShortWay:
     """That of arrays of so many bytes of that type: `prepared` is what is done, and `calls` record it."""
     begin, traffic = calls.recorder.begin, calls.traffic
     reduce, num_sent = prepared
