@@ -6,9 +6,15 @@ or a traceback (anything else: a bug, here or in somebody's own model).
 
 
 class HpctrainError(Exception):
-    """Base of everything hpctrain raises on purpose. The message is written for the person who started the job."""
+    """Base of everything hpctrain raises on purpose. The message is written for the person who started the job.
+
+    Attributes:
+        exit_code: of the job.
+        is_everywhere: whether all ranks are known to raise it, so that rank 0 may speak for all.
+    """
 
     exit_code = 1
+    is_everywhere = False
 
 
 class InputError(HpctrainError):

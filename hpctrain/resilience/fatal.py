@@ -21,6 +21,8 @@ SECONDS_FOR_RANK_0 = 1.0
 # Where rank 0 takes longer, on a busy machine, the next one speaks: so much earlier than the one after it.
 _SECONDS_APART = 0.5
 _MOST_TURNS = 5
+# Where all ranks are known to end by the same error, rank 0 may take its time: it draws the curves, for one.
+_SECONDS_IF_EVERYWHERE = 30.0
 
 
 def exit_code(error: BaseException) -> int:
@@ -45,7 +47,8 @@ def end_world(error: BaseException, comm: Communicator, log: Path | None) -> NoR
     trace = "".join(traceback.format_exception(error))
     written = log is not None and _append(log, trace)
     if comm.rank and isinstance(error, HpctrainError):
-        time.sleep(SECONDS_FOR_RANK_0 + _SECONDS_APART * (min(comm.rank, _MOST_TURNS) - 1))
+        patience = _SECONDS_IF_EVERYWHERE if error.is_everywhere else SECONDS_FOR_RANK_0
+        time.sleep(patience + _SECONDS_APART * (min(comm.rank, _MOST_TURNS) - 1))
     if not written and not isinstance(error, HpctrainError):
         sys.stderr.write(trace)
     sys.stderr.write(describe(error, comm, log if written else None) + "\n")

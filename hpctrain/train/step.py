@@ -52,13 +52,12 @@ def _compute(engine: Engine, plan: Plan, scale: float, part: Batch) -> Sums:
 def name_non_finite(engine: Engine, plan: Plan, batch: Batch, step: int) -> NonFiniteLossError:
     """Find out whose samples have a loss that is not a number, by computing them once more. All ranks in step."""
     mine = [int(sample.ids[0]) for sample in batch.split(len(batch)) if not Agreed(engine.evaluate(sample)).is_finite]
-    words = [
-        f"rank {rank}: {f'samples {ids[:5]}' if ids else 'its whole batch'}"
-        for rank, ids in plan.pace.gather(mine).items()
-        if ids
-    ]
+    told = plan.pace.gather(mine)
+    words = [f"rank {rank}: {f'samples {ids[:5]}' if ids else 'its whole batch'}" for rank, ids in told.items() if ids]
     culprits = "; ".join(words) or "no single sample is to blame: the weights are no longer finite or too large"
-    return NonFiniteLossError(
+    error = NonFiniteLossError(
         f"the loss of step {step} (epoch {batch.epoch}, batch {batch.index}) is not a finite number; {culprits}. "
         "Try a smaller optimizer.lr, training.clip_norm, or training.on_nan=skip"
     )
+    error.is_everywhere = len(told) == plan.group.size
+    return error

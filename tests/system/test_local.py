@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import has_saved, wait_for
 
 if TYPE_CHECKING:
     from conftest import Finished, Launched
@@ -29,13 +30,6 @@ def no_mpi(repository: Path) -> dict[str, str]:
 
 def summary(run_dir: Path) -> dict:
     return json.loads((run_dir / "summary.json").read_text())
-
-
-def wait_for(found: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ranks_of(running: Launched) -> list[int]:
@@ -57,7 +51,7 @@ def training(start: Callable, no_mpi: dict[str, str], tmp_path: Path) -> Launche
     """Three ranks that have made some steps, of many."""
     command = ("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/run", "run.local_ranks=3", *LONG)
     running = start(*command, env=no_mpi)
-    wait_for((tmp_path / "run" / "checkpoints" / "step-00000005").exists)
+    wait_for(has_saved(tmp_path / "run"))
     return running
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import has_saved, wait_for
 
 if TYPE_CHECKING:
     from conftest import Finished
@@ -34,13 +35,6 @@ def curves(run_dir: Path) -> list[tuple]:
 
 def train(launch: Callable, run_dir: Path, *settings: str, ranks: int = 2) -> Finished:
     return launch("python", "-m", "hpctrain.train", f"run.dir={run_dir}", *JOB, *settings, ranks=ranks)
-
-
-def wait_for(path: Path, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.01)
 
 
 def test_ten_steps_equal_five_and_five(train_all: Callable, tmp_path: Path) -> None:
@@ -75,7 +69,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(
     settings = ("model.engine=numpy", "training.epochs=40", "checkpoint.every_steps=40", "checkpoint.keep=2")
     assert train(launch, tmp_path / "whole", *settings).returncode == 0
     killed = start("python", "-m", "hpctrain.train", f"run.dir={tmp_path}/killed", *JOB, *settings, ranks=2)
-    wait_for(tmp_path / "killed" / "checkpoints" / "step-00000040")
+    wait_for(has_saved(tmp_path / "killed"))
     killed.process.kill()
     killed.kill()
     assert train(launch, tmp_path / "killed", *settings, "run.resume=auto").returncode == 0
@@ -143,7 +137,7 @@ def test_a_world_of_one_that_is_asked_to_stop_saves_and_can_go_on(
         "training.epochs=400",
     )
     asked = start(*command)
-    wait_for(tmp_path / "checkpoints" / "step-00000005")
+    wait_for(has_saved(tmp_path))
     asked.process.send_signal(number)
     done = asked.finish(timeout=30)
     assert done.returncode == 75
@@ -155,23 +149,28 @@ def test_a_world_of_one_that_is_asked_to_stop_saves_and_can_go_on(
 
 
 def test_ctrl_c_under_mpirun_leaves_a_checkpoint(start: Callable, tmp_path: Path) -> None:
-    """Open MPI's mpirun gives its ranks about a quarter of a second; MPICH's leaves them alone."""
+    """Open MPI's mpirun gives its ranks about a quarter of a second; MPICH's leaves them alone.
+
+    A busy machine may take that long to wake them: then nothing can be saved, so there are three attempts.
+    """
+    assert any(ctrl_c_leaves_a_checkpoint(start, tmp_path / str(attempt)) for attempt in range(3))
+
+
+def ctrl_c_leaves_a_checkpoint(start: Callable, run_dir: Path) -> bool:
     command = (
         "python",
         "-m",
         "hpctrain.train",
-        f"run.dir={tmp_path}",
+        f"run.dir={run_dir}",
         *JOB,
         "model.engine=numpy",
         "training.epochs=400",
     )
     # An mpirun that was asked to stop reads no more output: who prints much is stopped by a full pipe.
     asked = start(*command, "checkpoint.every_steps=0", "run.log_every=100", ranks=2)
-    wait_for(tmp_path / "metrics.jsonl")
+    wait_for((run_dir / "metrics.jsonl").exists)
     time.sleep(1.0)
     asked.process.send_signal(signal.SIGINT)
     done = asked.finish(timeout=30)
     assert done.returncode != 0
-    (saved,) = (tmp_path / "checkpoints").glob("step-*")
-    assert (saved / "manifest.json").exists()
-    assert summary(tmp_path)["status"] == "preempted"
+    return has_saved(run_dir)() and summary(run_dir)["status"] == "preempted"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import has_saved, wait_for
 
 if TYPE_CHECKING:
     from conftest import Finished
@@ -164,7 +165,7 @@ def test_a_training_run_that_stalls_ends_and_says_why(start: Callable, launch: C
     settings += ("comm.stall_seconds=3", "comm.stall_action=stop", "parallel.gradient_sync=replicated")
     run_dir = tmp_path / "run"
     running = start("python", "-m", "hpctrain.train", f"run.dir={run_dir}", *settings, ranks=3)
-    wait_for((run_dir / "checkpoints" / "step-00000005").exists)
+    wait_for(has_saved(run_dir))
     wait_for(lambda: all((run_dir / "logs" / f"rank-000{rank}.flight").exists() for rank in range(3)))
     time.sleep(1)  # until it has been heard of
     os.kill(process_of(launch, run_dir, 2), signal.SIGSTOP)
@@ -184,10 +185,3 @@ def process_of(launch: Callable, run_dir: Path, rank: int) -> int:
     """The process of a rank, as its flight record tells it."""
     table = launch("python", "-m", "hpctrain.flight", str(run_dir), "--last", "1").stdout
     return int(re.search(rf"^rank {rank} of \d+, process (\d+) on ", table, re.MULTILINE)[1])
-
-
-def wait_for(found: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

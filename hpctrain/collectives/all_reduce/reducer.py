@@ -88,10 +88,11 @@ class AllReducer:
             source = library_of(array).view(array)
             np.copyto(buffer, library_of(array).to_host(array) if source is None else source)
         self.reduce_buffer(buffer, op, algorithm)
-        if not self._calls.checked:  # for those, ranks have to agree first
-            self._remember(buffer.nbytes, buffer.dtype, op, algorithm)
+        self._remember(buffer.nbytes, buffer.dtype, op, algorithm)
 
     def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
+        if self._calls.checked or (dtype, num_bytes, op, algorithm) in self.short_ways:
+            return  # where calls are checked, ranks have to agree first
         if len(self.short_ways) >= _MOST_KEPT:
             self.short_ways.clear()
         chosen = choose(algorithm, num_bytes, self._nodes, self._ladder)

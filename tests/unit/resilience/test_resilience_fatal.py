@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hpctrain.comm.solo import Solo
-from hpctrain.errors import CheckpointError, DataError, Preempted
+from hpctrain.errors import CheckpointError, DataError, HpctrainError, NonFiniteLossError, Preempted
 from hpctrain.resilience.fatal import end_world, exit_code
 
 
@@ -57,3 +57,16 @@ def test_what_all_ranks_see_is_told_by_one(monkeypatch: pytest.MonkeyPatch, rank
     monkeypatch.setattr(Solo, "rank", rank)
     end(DataError("no file x.csv"), None)
     assert waited == seconds
+
+
+def test_rank_0_has_time_for_what_it_does_before_where_all_are_known_to_raise_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(Solo, "rank", 1)
+    error = NonFiniteLossError("the loss of step 3")
+    error.is_everywhere = True
+    end(error, None)
+    assert waited == [30.0]
+    assert not HpctrainError.is_everywhere
