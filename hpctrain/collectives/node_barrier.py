@@ -6,10 +6,14 @@
 
 Steps: 1, all look at all. A line has one writer, so nothing is locked. A rank that waits gives its core to others after
 a few looks, and sleeps after a millisecond: MPI's own barriers spin for as long as it takes.
+
+Where ranks share cores, each look is taken from somebody else's time. Then the first rank may look alone, do something
+for all, and let them go (`lead`); the others look at it only (`follow`). Steps: 2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import sched_yield
 from platform import machine
 
@@ -23,7 +27,12 @@ from hpctrain.errors import CommunicationError
 _LINE_BYTES = 64  # what a processor moves at once
 _ORDERED = ("x86_64", "AMD64")  # processors that keep the order of stores, and of loads, without being told
 _YIELDS = range(200)  # a fraction of a millisecond; only after that the wait is worth a look at the clock
-_PURPOSES = 1  # the first of two words: a rank may be one barrier ahead of another that still looks
+_COUNT, _LED, _AGREED = 0, 3, 4  # words of a line: how often its rank has come, has led, and has led those who agree
+_PURPOSES = 1  # and the first of two: a rank may be one barrier ahead of another that still looks
+_DIFFERENT = (
+    "the ranks of a node have called different collectives, or with arrays of different size or type, "
+    "or different parts of shared arrays; Group.check_calls() makes them say who did what"
+)
 
 
 class NodeBarrier:
@@ -33,7 +42,7 @@ class NodeBarrier:
         """Of the ranks of one node, which look `num_looks` times before they give their core away."""
         self._comm = comm
         self._lines = [segment.view(np.int64).data for segment in comm.shared_memory(_LINE_BYTES, "a barrier")]
-        self._own = self._lines[comm.rank]
+        self._own, self._first = self._lines[comm.rank], self._lines[0]
         self._others = [line for line in self._lines if line is not self._own]
         self._looks = range(num_looks)
         self._count = 0
@@ -45,45 +54,82 @@ class NodeBarrier:
         What a rank wrote to shared memory before, the others see afterwards.
         Raises CommunicationError where they come for different purposes: each rank then sees one that is not its own.
         """
+        count, word = self._come(purpose)
+        for other in self._others:
+            if other[_COUNT] < count:
+                self._wait(other, _COUNT, count)
+        if self._fence is not None:
+            self._fence()
+        for other in self._others:
+            if other[word] != purpose:
+                self._own[_LED] = count  # in vain, for those who follow
+                raise CommunicationError(_DIFFERENT)
+
+    def lead(self, purpose: int, work: Callable[[], object]) -> None:
+        """Do `work` when all ranks have come, and let them go on. For the first rank, while all others `follow`.
+
+        Raises CommunicationError on all of them, and nothing is done, where they come for different purposes.
+        """
+        count, word = self._come(purpose)
+        for other in self._others:
+            if other[_COUNT] < count:
+                self._wait(other, _COUNT, count)
+        if self._fence is not None:
+            self._fence()
+        agreed = all(other[word] == purpose for other in self._others)
+        agreed = True
+        for other in self._others:
+            agreed &= other[word] == purpose
+        if agreed:
+            work()
+            self._own[_AGREED] = count
+        if self._fence is not None:
+            self._fence()
+        self._own[_LED] = count
+        if not agreed:
+            raise CommunicationError(_DIFFERENT)
+
+    def follow(self, purpose: int) -> None:
+        """Return when the first rank has done its work for all; see `lead`."""
+        count, _ = self._come(purpose)
+        if self._first[_LED] < count:
+            self._wait(self._first, _LED, count)
+        if self._fence is not None:
+            self._fence()
+        if self._first[_AGREED] != count:
+            raise CommunicationError(_DIFFERENT)
+
+    def _come(self, purpose: int) -> tuple[int, int]:
+        """Say so; returns how often by now, and the word for what it is."""
         count = self._count = self._count + 1
         word = _PURPOSES + count % 2
         self._own[word] = purpose
         if self._fence is not None:
             self._fence()
-        self._own[0] = count
-        for other in self._others:
-            if other[0] < count:
-                self._wait(other, count)
-        if self._fence is not None:
-            self._fence()
-        for other in self._others:
-            if other[word] != purpose:
-                raise CommunicationError(
-                    "the ranks of a node have called different collectives, or with arrays of different size or type, "
-                    "or different parts of shared arrays; Group.check_calls() makes them say who did what"
-                )
+        self._own[_COUNT] = count
+        return count, word
 
-    def _wait(self, other: memoryview, count: int) -> None:
+    def _wait(self, other: memoryview, word: int, count: int) -> None:
         for _ in self._looks:
-            if other[0] >= count:
+            if other[word] >= count:
                 return
         for _ in _YIELDS:
             sched_yield()
-            if other[0] >= count:
+            if other[word] >= count:
                 return
         patience = Patience()
-        while other[0] < count and not patience.long:
+        while other[word] < count and not patience.long:
             patience.pause()
-        if other[0] < count:
-            self._wait_long(other, count, patience)
+        if other[word] < count:
+            self._wait_long(other, word, count, patience)
 
-    def _wait_long(self, other: memoryview, count: int, patience: Patience) -> None:
+    def _wait_long(self, other: memoryview, word: int, count: int, patience: Patience) -> None:
         """Messages under way go on meanwhile: the other rank may wait for one of them before it comes here."""
         rank = next(rank for rank, line in enumerate(self._lines) if line is other)
-        while other[0] < count:
+        while other[word] < count:
             try:
                 self._comm.progress(rank)
             except CommunicationError:
-                if other[0] < count:  # else it came before it ended
+                if other[word] < count:  # else it came before it ended
                     raise
             patience.pause()

@@ -30,6 +30,7 @@ class Nodes:
         part: what this rank adds up in the sum over its node.
         num_carriers: ranks of each node that speak with other nodes, each for its own slice of what is sent: the
             number of ranks on the smallest node. Local ranks 0 to num_carriers - 1 are carriers.
+        crowded: whether this rank's node has more ranks than cores that they may use.
     """
 
     def __init__(self, comm: Communicator, domain: int | None = None) -> None:
@@ -44,7 +45,7 @@ class Nodes:
         self.part = Part.of(self.node.rank, self.topology.domains_on(self.topology.nodes[comm.rank]))
         self.num_carriers = self.topology.smallest_node
         self.channels = count()  # for who shares a communicator with others: numbers that all ranks give out alike
-        self._crowded = len(on_node) > len(frozenset().union(*(cores for _, cores in on_node)))
+        self.crowded = len(on_node) > len(frozenset().union(*(cores for _, cores in on_node)))
 
     @property
     def is_carrier(self) -> bool:
@@ -70,9 +71,14 @@ class Nodes:
         return self.comm.split(0, self.comm.rank)
 
     @cached_property
+    def meeting(self) -> NodeBarrier:
+        """Where the ranks of this node wait for each other."""
+        return NodeBarrier(self.node, num_looks=0 if self.crowded else _LOOKS)
+
+    @cached_property
     def barrier(self) -> Callable[..., None]:
         """Waits for the ranks of this node: `NodeBarrier.meet`."""
-        return NodeBarrier(self.node, num_looks=0 if self._crowded else _LOOKS).meet
+        return self.meeting.meet
 
     @cached_property
     def scratch(self) -> Scratch:
@@ -90,7 +96,7 @@ class Nodes:
 
     def close(self) -> None:
         """Give back shared memory and communicators. All ranks."""
-        for name in ("barrier", "scratch"):
+        for name in ("barrier", "meeting", "scratch"):
             self.__dict__.pop(name, None)
         for name in ("background_across", "across", "background"):
             if name in self.__dict__:

@@ -4,14 +4,15 @@
     rank 1   [ a1 | b1 ]  ──copy a1──>  [ a1 |    ]      rank 1 adds b0 b1     ──>  [ a | b ]  ──copy──> every rank
 
 Long buffers go in pieces that stay in caches. The result of one is copied out after the barrier that says that the next
-is filled in, so there is one barrier a piece. For short ones every rank adds up everything by itself, in the same
-order: `prepared_node_shared`.
+is filled in, so there is one barrier a piece. For short ones (`prepared_node_shared`) every rank adds up everything by
+itself, in the same order; where ranks share cores, the first does so for all of them.
 
 Barriers: 1 a piece, and 1; for short ones 1. Bytes sent: 0. Bytes copied per rank: at most 2 n.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,19 +56,28 @@ def prepared_node_shared(nodes: Nodes, num_bytes: int, dtype: np.dtype[Any], op:
     several_domains = len(nodes.part.domains) > 1
     if num_bytes * nodes.node.size > SHORT_BYTES or (several_domains and num_bytes > CROSSING_BYTES):
         return None
-    scratch, barrier, size = nodes.scratch, nodes.barrier, nodes.node.size
-    stages = [scratch.stage(turn, dtype, num_bytes // dtype.itemsize).inputs for turn in range(TURNS)]
-    own = [inputs[nodes.node.rank] for inputs in stages]
+    scratch, meeting, rank, size = nodes.scratch, nodes.meeting, nodes.node.rank, nodes.node.size
+    stages = [scratch.stage(turn, dtype, num_bytes // dtype.itemsize) for turn in range(TURNS)]
+    own, results = [stage.inputs[rank] for stage in stages], [stage.result for stage in stages]
+    add_up_all = [partial(accumulate, stage.inputs, stage.result, (), op, size) for stage in stages]
     why = purpose(num_bytes, dtype, op)
 
-    def reduce(buffer: np.ndarray) -> None:
-        flat = buffer if buffer.ndim == 1 else buffer.reshape(-1)
-        turn = scratch.next_turn()
+    def everywhere(buffer: np.ndarray) -> None:
+        flat, turn = buffer.reshape(-1), scratch.next_turn()
         own[turn][...] = flat
-        barrier(why)
-        accumulate(stages[turn], flat, (), op, size)
+        meeting.meet(why)
+        accumulate(stages[turn].inputs, flat, (), op, size)
 
-    return Prepared(reduce)
+    def led(buffer: np.ndarray) -> None:
+        flat, turn = buffer.reshape(-1), scratch.next_turn()
+        own[turn][...] = flat
+        if rank == 0:
+            meeting.lead(why, add_up_all[turn])
+        else:
+            meeting.follow(why)
+        flat[...] = results[turn]
+
+    return Prepared(led if nodes.crowded else everywhere)
 
 
 def add_up(nodes: Nodes, piece: np.ndarray, stage: Stage, target: np.ndarray, op: Op, size: int) -> None:
