@@ -70,24 +70,12 @@ class NodeBarrier:
 
         Raises CommunicationError on all of them, and nothing is done, where they come for different purposes.
         """
-        count, word = self._come(purpose)
-        for other in self._others:
-            if other[_COUNT] < count:
-                self._wait(other, _COUNT, count)
+        self.meet(purpose)
+        work()
+        self._own[_AGREED] = self._count
         if self._fence is not None:
             self._fence()
-        agreed = all(other[word] == purpose for other in self._others)
-        agreed = True
-        for other in self._others:
-            agreed &= other[word] == purpose
-        if agreed:
-            work()
-            self._own[_AGREED] = count
-        if self._fence is not None:
-            self._fence()
-        self._own[_LED] = count
-        if not agreed:
-            raise CommunicationError(_DIFFERENT)
+        self._own[_LED] = self._count
 
     def follow(self, purpose: int) -> None:
         """Return when the first rank has done its work for all; see `lead`."""
