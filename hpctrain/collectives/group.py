@@ -256,7 +256,7 @@ class Group:
 
     def close(self) -> None:
         """Give back shared memory and communicators. All ranks; the group cannot be used afterwards."""
-        self._short_ways.clear()  # they hold shared memory
+        self._all_reducer.close()
         self.calls.close()
         self._device_paths.close()
         self._reductions.close()

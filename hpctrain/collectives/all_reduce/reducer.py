@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpctrain.arrays.library import dtype_name, gpu_arrays_of, library_of
-from hpctrain.collectives.all_reduce import ALGORITHMS, AllReduce, choose, prepared
+from hpctrain.collectives.all_reduce import choose, prepared
 from hpctrain.collectives.all_reduce.between_nodes import between_nodes
 from hpctrain.collectives.all_reduce.in_window import InWindow
 from hpctrain.collectives.all_reduce.short_way import Kind, ShortWay, short_way
@@ -17,11 +17,12 @@ from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.shared_arrays import SharedArrays
 from hpctrain.collectives.slices import take
 from hpctrain.collectives.tuning.ladder import Ladder
+from hpctrain.comm.communicator import Prepared
 from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import block
 
-_MOST_KEPT = 1024  # short ways: who reduces arrays of ever new lengths must not fill the memory
+_MOST_KEPT = 1024  # kinds: who reduces arrays of ever new lengths must not fill the memory
 
 
 class AllReducer:
@@ -36,6 +37,7 @@ class AllReducer:
     ) -> None:
         """`ladder` is what "auto" uses for how many bytes, of numbers that do not lie in shared memory."""
         self.short_ways: dict[Kind, ShortWay] = {}
+        self._prepared: dict[Kind, Prepared] = {}
         self._calls = calls
         self._nodes = nodes
         self._arrays = arrays
@@ -65,11 +67,24 @@ class AllReducer:
 
     def reduce_buffer(self, buffer: np.ndarray, op: Op, algorithm: str = "auto") -> None:
         """Combine a contiguous buffer in place. All ranks."""
-        self._algorithm(buffer, op, algorithm)(self._nodes, buffer, op)
+        reduce, num_sent = self._prepare(buffer.nbytes, buffer.dtype, op, algorithm)
+        self._calls.traffic.bytes_sent += num_sent
+        reduce(buffer)
 
-    def _algorithm(self, buffer: np.ndarray, op: Op, name: str) -> AllReduce:
-        op.check(buffer.dtype)
-        return ALGORITHMS[choose(name, buffer.nbytes, self._nodes, self._ladder)]
+    def close(self) -> None:
+        """Forget what holds shared memory."""
+        self.short_ways.clear()
+        self._prepared.clear()
+
+    def _prepare(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> Prepared:
+        kind = dtype, num_bytes, op, algorithm
+        found = self._prepared.get(kind)
+        if found is None:
+            op.check(dtype)
+            name = choose(algorithm, num_bytes, self._nodes, self._ladder)
+            found = prepared(name, self._nodes, num_bytes, dtype, op)
+            _keep(self._prepared, {kind: found})
+        return found
 
     def _into_own(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array that no other rank writes."""
@@ -93,11 +108,9 @@ class AllReducer:
     def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
         if self._calls.checked or (dtype, num_bytes, op, algorithm) in self.short_ways:
             return  # where calls are checked, ranks have to agree first
-        if len(self.short_ways) >= _MOST_KEPT:
-            self.short_ways.clear()
-        chosen = choose(algorithm, num_bytes, self._nodes, self._ladder)
-        way = short_way(self._calls, prepared(chosen, self._nodes, num_bytes, dtype, op), num_bytes, dtype, op)
-        self.short_ways |= {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)}
+        found = self._prepare(num_bytes, dtype, op, algorithm)
+        way = short_way(self._calls, found, num_bytes, dtype, op)
+        _keep(self.short_ways, {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)})
 
     def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array in the memory of a GPU."""
@@ -121,6 +134,12 @@ class AllReducer:
         rows: Any = block(len(target), node.size, node.rank) if target.ndim else ...
         library_of(target).from_host(buffer[rows], target[rows])
         self._nodes.barrier()
+
+
+def _keep(kept: dict[Kind, Any], new: dict[Kind, Any]) -> None:
+    if len(kept) >= _MOST_KEPT:
+        kept.clear()
+    kept.update(new)
 
 
 def _check_alike(array: Any, out: Any) -> None:
