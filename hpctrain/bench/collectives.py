@@ -65,8 +65,12 @@ def tables_of(rows: Mapping[Shape, Sequence[Row]], library: str, say: Say) -> li
     tuned = {shape: [row for row in found if row.operation == TUNED] for shape, found in rows.items()}
     tuned = {shape: found for shape, found in tuned.items() if found}
     fits = _fits(tuned)
-    where = f"{library}, {cpu_model()}, {cores_of_node()} cores, {datetime.date.today().isoformat()}"
-    tables = [replace(table_of(found, library, shape, where), links=links_of(fits)) for shape, found in tuned.items()]
+    processor = cpu_model()
+    where = f"{library}, {processor}, {cores_of_node()} cores, {datetime.date.today().isoformat()}"
+    tables = [
+        replace(table_of(found, library, shape, where), links=links_of(fits), processor=processor)
+        for shape, found in tuned.items()
+    ]
     for table in tables:
         say(report.choice_of(table))
     for level, fit in fits.items():

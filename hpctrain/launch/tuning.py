@@ -10,18 +10,20 @@ from hpctrain.collectives.tuning.table import Table, family
 from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.communicator import Communicator
 from hpctrain.errors import SettingsError
+from hpctrain.launch.host import cpu_model
 
 
 def agreed_tuning(comm: Communicator, file: str, crowded: bool) -> Tuning:
-    """What rank 0 reads in `file`, if one is named, and whether any rank's node is `crowded`: the same on all ranks.
+    """What rank 0 reads in `file`, if one is named, its processor, and whether any rank's node is `crowded`.
 
-    All ranks; all raise SettingsError where rank 0 cannot use the file.
+    The same on all ranks. All ranks; all raise SettingsError where rank 0 cannot use the file.
     """
-    told = comm.gather_objects((_tables(file) if comm.rank == 0 else (), crowded))
-    tables, _ = told[0]
+    found = (_tables(file), cpu_model()) if comm.rank == 0 else ((), "")
+    told = comm.gather_objects((*found, crowded))
+    tables, processor, _ = told[0]
     if isinstance(tables, SettingsError):
         raise tables
-    return Tuning(tables, any(is_crowded for _, is_crowded in told))
+    return Tuning(tables, any(is_crowded for *_, is_crowded in told), processor)
 
 
 def notes_on(tuning: Tuning, library: str, file: str) -> list[str]:

@@ -4,7 +4,8 @@
  "tables": [{
    "library": "Open MPI 5.0.11",
    "num_nodes": 1, "ranks_per_node": 8, "crowded": true,
-   "measured": "2026-11-21, 2 cores of ...",
+   "processor": "AMD EPYC",
+   "measured": "Open MPI 5.0.11, AMD EPYC, 2 cores, 2026-11-21",
    "links": {"messages": {"alpha_us": 1.1, "gbytes_per_second": 5.2}, "shared": {...}, "between": null},
    "all_reduce": [{"up_to_bytes": 8192, "use": "native"}, {"up_to_bytes": null, "use": "node_shared"}],
    "bytes": [4, 8, ...],
@@ -86,10 +87,17 @@ def write(path: Path, tables: Sequence[Table]) -> None:
 
 
 def merged(tables: Sequence[Table], measured: Sequence[Table]) -> tuple[Table, ...]:
-    """All of them; what was measured anew with a library in a shape replaces what stood there. In a fixed order."""
-    by_key = {(table.family, table.shape): table for table in (*tables, *measured)}
-    order = sorted(by_key, key=lambda key: (key[0], key[1].num_nodes, key[1].ranks_per_node, key[1].crowded))
-    return tuple(by_key[key] for key in order)
+    """All of them, in a fixed order.
+
+    What was measured anew with a library, in a shape, on a kind of processor replaces what stood there.
+    """
+    by_key = {_key(table): table for table in (*tables, *measured)}
+    return tuple(by_key[key] for key in sorted(by_key))
+
+
+def _key(table: Table) -> tuple[str, int, int, bool, str]:
+    shape = table.shape
+    return table.family, shape.num_nodes, shape.ranks_per_node, shape.crowded, table.processor
 
 
 def _entry(table: Table) -> dict[str, Any]:
@@ -99,6 +107,7 @@ def _entry(table: Table) -> dict[str, Any]:
         "num_nodes": table.shape.num_nodes,
         "ranks_per_node": table.shape.ranks_per_node,
         "crowded": table.shape.crowded,
+        "processor": table.processor,
         "measured": table.measured,
         "links": {level: _link_entry(link) for level, link in vars(table.links).items()},
         "all_reduce": [
@@ -128,6 +137,7 @@ def _table(entry: dict[str, Any]) -> Table:
         sizes=sizes,
         seconds=seconds,
         ladder=Ladder(tuple(bounds[:-1]), tuple(rung["use"] for rung in entry["all_reduce"])),
+        processor=entry.get("processor", ""),
     )
 
 

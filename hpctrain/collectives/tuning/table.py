@@ -22,6 +22,7 @@ class Table:
         sizes: bytes, rising.
         seconds: by algorithm, at each size; None where it was not measured.
         ladder: the choice.
+        processor: that measured, by its name; "" where nobody noted it.
     """
 
     library: str
@@ -31,6 +32,7 @@ class Table:
     sizes: tuple[int, ...]
     seconds: Mapping[str, tuple[float | None, ...]]
     ladder: Ladder
+    processor: str = ""
 
     @property
     def family(self) -> str:

@@ -18,10 +18,12 @@ class Tuning:
     Attributes:
         tables: of a site's own file; those of the package stand behind them.
         crowded: whether the job has more ranks than cores on some node.
+        processor: that rank 0 runs on, by its name.
     """
 
     tables: tuple[Table, ...] = ()
     crowded: bool = False
+    processor: str = ""
 
     def ladder(self, library: str, shape: Shape, allowed: Collection[str], otherwise: str) -> Ladder:
         """Which of the `allowed` algorithms is used up to how many bytes, by what messages travel in `library`.
@@ -45,7 +47,7 @@ class Tuning:
 
         What weighs most comes first: one node against several; the family of the library (then, whether it has
         collectives of its own); the site's tables before the package's; crowded or not; octaves between the numbers of
-        nodes and ranks. Of equals, the first.
+        nodes and ranks; words in which the names of the processors differ. Of equals, the first.
         """
 
         def unlikeness(table: Table) -> tuple[bool | float, ...]:
@@ -53,6 +55,7 @@ class Tuning:
             other_family = table.family != family(library)
             other_native = ("native" in table.seconds) != has_native
             packaged = not any(table is own for own in self.tables)
-            return other_kind, other_family, other_native, packaged, other_crowd, octaves
+            other_words = len(set(self.processor.split()) ^ set(table.processor.split()))
+            return other_kind, other_family, other_native, packaged, other_crowd, octaves, other_words
 
         return sorted((*self.tables, *packaged_tables()), key=unlikeness)

@@ -193,6 +193,21 @@ def test_what_weighs_most_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert nearest(tables, "MPICH 5.0.2", Shape(1, 2, False), site, monkeypatch) == "mpich"
 
 
+def test_of_equals_the_most_similar_processor_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("AMD EPYC", "Intel(R) Xeon(R) Processor @ 2.50GHz")
+    tables = [table(processor=name, measured=name) for name in names]
+    tables += [table(shape=Shape(1, 4, False), processor="Neoverse-V2", measured="another shape")]
+    monkeypatch.setattr("hpctrain.collectives.tuning.tuning.packaged_tables", lambda: tuple(tables))
+    for processor, expected in [
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC"),
+        ("Intel(R) Xeon(R) Platinum 8480+", "Intel(R) Xeon(R) Processor @ 2.50GHz"),
+        ("Neoverse-V2", "AMD EPYC"),  # in its own shape it was not measured
+        ("", "AMD EPYC"),
+    ]:
+        found = Tuning(processor=processor).by_nearness("Open MPI 5.0.11", Shape(1, 2, False), has_native=True)
+        assert found[0].measured == expected, processor
+
+
 def test_names_without_versions() -> None:
     libraries = ["Open MPI 5.0.11", "MPICH 5.0.2", "Intel MPI 2021.18", "local shared memory", "none (one process)"]
     assert [*map(family, libraries)] == ["Open MPI", "MPICH", "Intel MPI", "local shared memory", "none (one process)"]
@@ -281,7 +296,7 @@ def test_times_are_scaled_as_the_model_says() -> None:
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     tables = [
         table(ladder=Ladder((8192,), ("native", "node_shared"))),
-        table("MPICH 5.0.2", Shape(4, 2, True), links=Links(messages=Link(0.0, 0.0))),
+        table("MPICH 5.0.2", Shape(4, 2, True), links=Links(messages=Link(0.0, 0.0)), processor="Neoverse-V2"),
     ]
     write(tmp_path / "tuning.json", tables)
     first, second = read(tmp_path / "tuning.json", ALGORITHMS)
@@ -298,6 +313,14 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
         expected = getattr(LINKS, level)
         assert vars(getattr(first.links, level)) == pytest.approx(vars(expected))
     assert second.links == Links(messages=Link(0.0, 0.0))
+    assert (first.processor, second.processor) == ("", "Neoverse-V2")
+
+
+def test_files_from_before_processors_were_noted_are_read(tmp_path: Path) -> None:
+    entry = file._entry(table(processor="Neoverse-V2"))
+    del entry["processor"]
+    (tmp_path / "tuning.json").write_text(json.dumps({"format": 1, "tables": [entry]}))
+    assert [found.processor for found in read(tmp_path / "tuning.json", ALGORITHMS)] == [""]
 
 
 def test_it_reads_well(tmp_path: Path) -> None:
@@ -334,8 +357,12 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
 def test_what_was_measured_anew_replaces_what_stood_there() -> None:
     old = [table("Open MPI 5.0.10", measured="old"), table("MPICH 5.0.2", measured="other library")]
-    new = [table("Open MPI 5.0.11", measured="new"), table("Open MPI 5.0.11", Shape(1, 8, True), measured="new shape")]
-    assert [entry.measured for entry in merged(old, new)] == ["other library", "new", "new shape"]
+    new = [
+        table("Open MPI 5.0.11", measured="new"),
+        table("Open MPI 5.0.11", measured="new processor", processor="Neoverse-V2"),
+        table("Open MPI 5.0.11", Shape(1, 8, True), measured="new shape"),
+    ]
+    assert [entry.measured for entry in merged(old, new)] == ["other library", "new", "new processor", "new shape"]
 
 
 def damaged(**changes: Any) -> dict[str, Any]:
@@ -394,6 +421,7 @@ def test_the_packages_tables_can_be_read_and_are_for_every_kind_of_job() -> None
     assert "local shared memory" in {library for library, _, _ in found}
     for entry in tables:
         assert entry.measured
+        assert entry.processor
         several = entry.shape.num_nodes > 1
         assert not several or "node_shared" not in entry.ladder.names
 

@@ -12,6 +12,7 @@ from hpctrain.collectives.tuning.tuning import Tuning
 from hpctrain.comm.solo import Solo
 from hpctrain.errors import SettingsError
 from hpctrain.launch.environment import recorded, tuning_file
+from hpctrain.launch.host import cpu_model
 from hpctrain.launch.tuning import agreed_tuning, notes_on
 
 
@@ -34,21 +35,22 @@ def test_the_variable_is_read_and_recorded() -> None:
 
 
 def test_rank_0_reads_the_file() -> None:
-    assert agreed_tuning(Solo(), str(PACKAGED), crowded=False) == Tuning(packaged_tables(), crowded=False)
-    assert agreed_tuning(Solo(), "", crowded=True) == Tuning((), crowded=True)
+    assert agreed_tuning(Solo(), str(PACKAGED), crowded=False) == Tuning(packaged_tables(), False, cpu_model())
+    assert agreed_tuning(Solo(), "", crowded=True) == Tuning((), True, cpu_model())
 
 
 def test_the_others_are_told() -> None:
     tables = packaged_tables()[:1]
-    assert agreed_tuning(Rank1((tables, False)), "no such file here", crowded=True) == Tuning(tables, crowded=True)
-    assert agreed_tuning(Rank1((tables, True)), "", crowded=False).crowded
+    told = Rank1((tables, "Fast CPU", False))
+    assert agreed_tuning(told, "no such file here", crowded=True) == Tuning(tables, True, "Fast CPU")
+    assert agreed_tuning(Rank1((tables, "Fast CPU", True)), "", crowded=False).crowded
 
 
 def test_all_raise_what_rank_0_found(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         agreed_tuning(Solo(), str(tmp_path / "nothing.json"), crowded=False)
     with pytest.raises(SettingsError, match="not on this node"):
-        agreed_tuning(Rank1((SettingsError("not on this node"), False)), "", crowded=False)
+        agreed_tuning(Rank1((SettingsError("not on this node"), "Fast CPU", False)), "", crowded=False)
 
 
 def test_a_file_of_another_library_is_noted() -> None:
