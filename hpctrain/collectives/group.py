@@ -86,7 +86,6 @@ class Group:
         self._device_paths = DevicePaths(self.nodes, self.traffic, self._allocate_shared, prove, device_path)
         self._reductions = Reductions(self.comm)
         self._all_reducer = AllReducer(self.nodes, self._shared_arrays, self._device_paths, self.ladder, self.calls)
-        self._short_ways = self._all_reducer.short_ways
 
     def __repr__(self) -> str:
         return f"Group(rank {self.rank} of {self.size}, on node {self.node} of {self.num_nodes}, {self.comm.library})"
@@ -110,16 +109,10 @@ class Group:
         Raises CommunicationError, before anything is sent, for what cannot be combined so: numbers that have no such
         operation, `out` of another type, arrays that are read-only; on nodes, also where ranks differ.
         """
-        if out is None:
-            buffer = array if array.__class__ is np.ndarray else library_of(array).view(array)
-            if buffer is not None:
-                way = self._short_ways.get((buffer.dtype, buffer.nbytes, op, algorithm))
-                if way and buffer.flags.carray and (buffer.base is None or not self._shared_arrays.find(buffer)):
-                    way(buffer)
-                    return array
-        operation = Op.named(op)
-        library_of(array)  # refuses what is no array
         target = array if out is None else out
+        if self._all_reducer.reduce_known(array, target, op, algorithm):
+            return target
+        operation = Op.named(op)
         if out is not None:
             library_of(out)
         with self.calls.collective("all_reduce", array, operation, algorithm=algorithm, out=out):
@@ -232,7 +225,7 @@ class Group:
         """
         if not self.calls.checked:
             self.calls.check(self.comm.split(0, self.rank), self._place)
-            self._short_ways.clear()
+            self._all_reducer.forget_short_ways()
 
     def shared_array(
         self, shape: int | Sequence[int], dtype: Any = np.float32, per: Literal["rank", "node"] = "rank"

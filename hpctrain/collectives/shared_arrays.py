@@ -24,6 +24,8 @@ from hpctrain.comm.shared_memory import joined
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import aligned_blocks
 
+_MOST_KEPT = 1024  # who cuts shared arrays in ever new ways must not fill the memory
+
 
 @dataclass(frozen=True, eq=False)
 class SharedMemory:
@@ -62,6 +64,12 @@ class SharedArrays:
         self.kept: dict[Any, Any] = {}
         self._number = 0
         self._table = _Table({})
+
+    def keep(self, key: Any, made: Any) -> None:
+        """Something that was made for arrays of that place, type and length."""
+        if len(self.kept) >= _MOST_KEPT:
+            self.kept.clear()
+        self.kept[key] = made
 
     def make(self, node: Communicator, shape: tuple[int, ...], dtype: np.dtype[Any], per: str) -> np.ndarray:
         """An array of zeros for this rank, or for the whole node. All ranks of it, with the same arguments.

@@ -16,7 +16,7 @@ from hpctrain.collectives import nodes as nodes_module
 from hpctrain.collectives.all_reduce import ALGORITHMS, applicable
 from hpctrain.collectives.all_reduce.hierarchical import LONG_PIECE_BYTES
 from hpctrain.collectives.all_reduce.hierarchical_ring import SHORT_BLOCK_BYTES
-from hpctrain.collectives.all_reduce.node_shared import SHORT_BYTES
+from hpctrain.collectives.all_reduce.node_shared import LED_BYTES, SHORT_BYTES
 from hpctrain.collectives.broadcast.hierarchical import hierarchical
 from hpctrain.collectives.broadcast.node_shared import node_shared
 from hpctrain.collectives.scratch import PIECE_BYTES
@@ -109,8 +109,8 @@ def test_a_window_is_not_copied(group: Group) -> None:
 
 def test_the_bits_are_those_of_the_naive_sum(group: Group) -> None:
     """Numbers are added in rank order, wherever they lie, and however many pieces and slices there are."""
-    short = SHORT_BYTES // group.size // 4
-    for length in (short, short + 1, 100_003, 3 * PIECE_BYTES // 4 + 1):
+    short, led = (num_bytes // group.size // 4 for num_bytes in (SHORT_BYTES, LED_BYTES))
+    for length in (1, short, short + 1, led, led + 1, 100_003, 3 * PIECE_BYTES // 4 + 1):
         expected = noise(group, length)
         group.all_reduce(expected, algorithm="naive")
         for name in ("node_shared", "hierarchical"):

@@ -28,7 +28,7 @@ COMBINED = {
 def new(group: Group) -> Iterator[Group]:
     """All ranks, who have met no array yet."""
     part = group.split(0)
-    assert not part._short_ways
+    assert not part._all_reducer._short_ways
     yield part
     part.close()
 
@@ -48,7 +48,7 @@ def test_results_are_the_same(new: Group, op: Op, length: int) -> None:
     for algorithm in ("auto", *applicable(new.nodes)):
         long, short, again, named = (ranks(new, length) for _ in range(4))
         new.all_reduce(long, op, algorithm)
-        assert (long.dtype, long.nbytes, op, algorithm) in new._short_ways
+        assert (long.dtype, long.nbytes, op, algorithm) in new._all_reducer._short_ways
         assert new.all_reduce(short, op, algorithm) is short
         new.all_reduce(again.reshape(1, length), op, algorithm)
         new.all_reduce(named, op.value, algorithm)
@@ -116,16 +116,16 @@ def test_other_arrays_of_the_same_kind_are_told_apart(new: Group) -> None:
 def test_tensors_take_it_too(new: Group) -> None:
     expected = COMBINED[Op.SUM](new.size)
     new.all_reduce(ranks(new))
-    kinds = len(new._short_ways)
+    kinds = len(new._all_reducer._short_ways)
     for tensor in (torch.from_numpy(ranks(new)), torch.from_numpy(ranks(new)).requires_grad_()):
         assert new.all_reduce(tensor) is tensor
         assert last(new).what == "all_reduce(sum) of float64 x 5"
         np.testing.assert_array_equal(tensor.detach(), expected)
-    assert len(new._short_ways) == kinds, "met as an array"
+    assert len(new._all_reducer._short_ways) == kinds, "met as an array"
     for _ in range(2):
         single = torch.full((5,), new.rank + 1.0)
         np.testing.assert_array_equal(new.all_reduce(single), expected)
-    assert len(new._short_ways) > kinds
+    assert len(new._all_reducer._short_ways) > kinds
     strided = torch.from_numpy(ranks(new, 10))[::2]
     np.testing.assert_array_equal(new.all_reduce(strided), expected)
     half = torch.full((5,), 2048.0, dtype=torch.bfloat16)
@@ -151,6 +151,56 @@ def test_shared_arrays_are_summed_where_they_lie(new: Group) -> None:
     assert len(new._shared_arrays.kept) > kept
 
 
+def test_shared_arrays_take_one_of_their_own(new: Group) -> None:
+    mine, half = new.shared_array((2, 6), np.float64), new.shared_array(12, np.float16)[6:]
+    one = new.shared_array(6, np.float64, per="node")
+    for value in (1.0, 2.0, 3.0):
+        mine[:], half[:] = value * (new.rank + 1), value * (new.rank + 1)
+        calls, sent = new.calls.number, new.traffic.bytes_sent
+        assert new.all_reduce(mine[1], out=one) is one
+        assert last(new).what == "all_reduce(sum) of float64 x 6"
+        assert last(new).ended >= last(new).started
+        np.testing.assert_array_equal(one, value * COMBINED[Op.SUM](new.size))
+        new.all_reduce(torch.from_numpy(mine), "max")
+        np.testing.assert_array_equal(mine, value * new.size)
+        new.all_reduce(half, Op.MEAN)
+        np.testing.assert_array_equal(half, value * COMBINED[Op.MEAN](new.size))
+        line = last(new).site
+        assert (new.calls.number, new.traffic.bytes_sent) == (calls + 3, sent)
+        with pytest.raises(CommunicationError, match=r"\(3, 2\).*\(6,\)|\(6,\).*\(3, 2\)"):
+            new.all_reduce(mine[1].reshape(3, 2), out=one)
+        with pytest.raises(CommunicationError, match="float16"):
+            new.all_reduce(half, out=one)
+        new.barrier()
+    assert line.startswith(HERE)
+
+
+def test_what_was_known_of_shared_memory_goes_with_it(new: Group) -> None:
+    """New memory may well begin where the old one did."""
+    for length in (4, 4, 8):
+        shared = new.shared_array(length, np.float64)
+        for _ in range(2):
+            shared[:] = new.rank + 1
+            new.all_reduce(shared)
+            np.testing.assert_array_equal(shared, COMBINED[Op.SUM](new.size))
+            new.barrier()
+        assert new._shared_arrays.kept
+        del shared
+        assert not new._shared_arrays.kept
+        new.barrier()
+
+
+@pytest.mark.min_ranks(2)
+def test_all_are_told_of_different_parts_of_shared_memory(new: Group) -> None:
+    shared = new.shared_array((2, 6), np.float64)
+    for row in (0, 1):
+        new.all_reduce(shared[row])
+    for _ in range(2):
+        with pytest.raises(CommunicationError, match="different parts of shared arrays"):
+            new.all_reduce(shared[int(new.rank == 1)])
+    new.all_reduce(shared[0])
+
+
 @pytest.mark.min_ranks(2)
 def test_calls_are_checked_from_when_that_is_asked_for(new: Group) -> None:
     for _ in range(2):
@@ -170,4 +220,4 @@ def test_ever_new_lengths_do_not_fill_the_memory(new: Group, monkeypatch: pytest
         array = ranks(new, length)
         new.all_reduce(array)
         np.testing.assert_array_equal(array, COMBINED[Op.SUM](new.size))
-        assert len(new._short_ways) <= 9
+        assert len(new._all_reducer._short_ways) <= 9

@@ -3,10 +3,12 @@
     rank 0's array  [ a0 | b0 ]      rank 0 adds up a0 and a1  ──>  [ a | b ]  one array of the node;
     rank 1's array  [ a1 | b1 ]      rank 1 adds up b0 and b1  ──>             or, in place, the arrays of all ranks
 
-Between nodes the carriers all-reduce the slices of their node's sum, as in `hierarchical.py`.
+Between nodes the carriers all-reduce the slices of their node's sum, as in `hierarchical.py`. On one node whose ranks
+share cores, the first adds up short arrays for all: others need not come back to a core before they can go on.
 
-Barriers: one before and one after; one more between nodes. Bytes read and written per node, for n ranks on it and
-arrays of s bytes: n s and s, in place n s and n s. Bytes sent: those of the algorithm between nodes, on a slice.
+Barriers: one before and one after; one more between nodes; for short arrays one, and the word of the first. Bytes read
+and written per node, for n ranks on it and arrays of s bytes: n s and s, in place n s and n s. Bytes sent: those of the
+algorithm between nodes, on a slice.
 
 What a rank does is known before it does it. It is kept as steps for the next time that arrays at the same places meet:
 arrays of 64 KiB are summed in the time that Python needs for a few lines.
@@ -14,31 +16,21 @@ arrays of 64 KiB are summed in the time that Python needs for a few lines.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from hpctrain.arrays.library import library_of
 from hpctrain.arrays.numpy_arrays import summable
 from hpctrain.collectives.all_reduce.hierarchical import Between, all_reduce_slice, carried
+from hpctrain.collectives.all_reduce.node_shared import is_short
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.scratch import PIECE_BYTES, TURNS
 from hpctrain.collectives.shared_arrays import Place, SharedArrays
-from hpctrain.collectives.slices import Step, combining
+from hpctrain.collectives.slices import Step, combining, take
 from hpctrain.comm.operation import Op
-
-_MOST_KEPT = 1024  # lists of steps: who cuts shared arrays in ever new ways must not fill the memory
-
-
-class _Known(NamedTuple):
-    """Arrays that were met before, and their steps."""
-
-    array: weakref.ref[np.ndarray]
-    target: weakref.ref[np.ndarray]
-    steps: Sequence[Step]
 
 
 class InWindow:
@@ -50,15 +42,8 @@ class InWindow:
         self._arrays = arrays
         self._between = between
 
-    def known(self, array: Any, target: Any, op: Op) -> Sequence[Step]:
-        """What `steps` returned for these very arrays before; none for others."""
-        if isinstance(array, np.ndarray) and array.base is None:
-            return ()  # most arrays hold memory of their own
-        known: _Known | None = self._arrays.kept.get((id(array), id(target), array.dtype, target.dtype, op))
-        return known.steps if known is not None and known.array() is array and known.target() is target else ()
-
-    def steps(self, array: Any, source: Place, target: Any, result: Place, op: Op) -> Sequence[Step]:
-        """The steps that combine `array` of all ranks, which lies at `source`, into `target`, which lies at `result`.
+    def steps(self, array: Any, source: Place, result: Place, op: Op) -> Sequence[Step]:
+        """The steps that combine `array` of all ranks, which lies at `source`, into what lies at `result`.
 
         None where that cannot be: `source` must be in a per-rank shared array, `result` the same or in a per-node one,
         and NumPy must have such numbers. They must lie at the same places on all ranks: who takes the steps raises
@@ -74,16 +59,18 @@ class InWindow:
                 return ()
             op.check(dtype)
             steps = self._make(source, result, array.nbytes // dtype.itemsize, dtype, op)
-            self._keep(key, steps)
-        if isinstance(array, np.ndarray) and isinstance(target, np.ndarray):  # a tensor may be given other memory
-            known = _Known(weakref.ref(array), weakref.ref(target), steps)
-            self._keep((id(array), id(target), array.dtype, target.dtype, op), known)
+            self._arrays.keep(key, steps)
         return steps
 
     def _make(self, source: Place, result: Place, length: int, dtype: np.dtype[Any], op: Op) -> list[Step]:
         nodes = self._nodes
         sources, targets = (memory.on_all_ranks(offset, length, dtype) for memory, offset in (source, result))
         purpose = hash((source[0].number, source[1], result[0].number, result[1], length, dtype.num, op.index))
+        if nodes.topology.num_nodes == 1 and nodes.crowded and is_short(nodes, length * dtype.itemsize):
+            if nodes.node.rank > 0:
+                return [partial(nodes.meeting.follow, purpose)]
+            all_of_it = list(combining(sources, targets, op, nodes.comm.size))
+            return [partial(nodes.meeting.lead, purpose, partial(take, all_of_it))]
         if nodes.topology.num_nodes == 1:
             return [partial(nodes.barrier, purpose), *self._sum(sources, targets, op), nodes.barrier]
         mine, *others = (carried(nodes, target) for target in targets)
@@ -95,11 +82,6 @@ class InWindow:
             *(partial(np.copyto, other, mine) for other in others),
             nodes.barrier,
         ]
-
-    def _keep(self, key: Any, value: Any) -> None:
-        if len(self._arrays.kept) == _MOST_KEPT:
-            self._arrays.kept.clear()
-        self._arrays.kept[key] = value
 
     def _sum(self, sources: list[np.ndarray], targets: list[np.ndarray], op: Op) -> Iterator[Step]:
         """Add up over the node: at once, or in pieces, where the sums of NUMA domains lie in between."""

@@ -26,8 +26,18 @@ from hpctrain.comm.operation import Op
 SHORT_BYTES = 256 * 1024
 """Up to here, of all ranks together, a second barrier takes longer than to add up everything."""
 
+LED_BYTES = 1024 * 1024
+"""The same where ranks share cores, and one adds up for all: there a barrier is a turn of every rank on its core."""
+
 CROSSING_BYTES = 16 * 1024
 """Up to here, of one rank, also where that crosses from one NUMA domain to another."""
+
+
+def is_short(nodes: Nodes, num_bytes: int) -> bool:
+    """Whether a rank had better add up the whole of buffers of so many bytes than its part of them."""
+    several_domains = len(nodes.part.domains) > 1
+    most = LED_BYTES if nodes.crowded else SHORT_BYTES
+    return num_bytes * nodes.node.size <= most and not (several_domains and num_bytes > CROSSING_BYTES)
 
 
 def node_shared(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
@@ -53,8 +63,7 @@ def node_shared(nodes: Nodes, buffer: np.ndarray, op: Op) -> None:
 
 def prepared_node_shared(nodes: Nodes, num_bytes: int, dtype: np.dtype[Any], op: Op) -> Prepared | None:
     """`node_shared` for short buffers, of so many bytes of that type; None for long ones. All ranks."""
-    several_domains = len(nodes.part.domains) > 1
-    if num_bytes * nodes.node.size > SHORT_BYTES or (several_domains and num_bytes > CROSSING_BYTES):
+    if not is_short(nodes, num_bytes):
         return None
     scratch, meeting, rank, size = nodes.scratch, nodes.meeting, nodes.node.rank, nodes.node.size
     stages = [scratch.stage(turn, dtype, num_bytes // dtype.itemsize) for turn in range(TURNS)]

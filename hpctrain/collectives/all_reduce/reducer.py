@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from hpctrain.collectives.all_reduce.short_way import Kind, ShortWay, short_way
 from hpctrain.collectives.calls import Calls
 from hpctrain.collectives.device.paths import DevicePaths
 from hpctrain.collectives.nodes import Nodes
-from hpctrain.collectives.shared_arrays import SharedArrays
-from hpctrain.collectives.slices import take
+from hpctrain.collectives.shared_arrays import Place, SharedArrays
+from hpctrain.collectives.slices import Step, take
 from hpctrain.collectives.tuning.ladder import Ladder
 from hpctrain.comm.communicator import Prepared
 from hpctrain.comm.operation import Op
@@ -26,17 +27,13 @@ _MOST_KEPT = 1024  # kinds: who reduces arrays of ever new lengths must not fill
 
 
 class AllReducer:
-    """Those of one group. All ranks must make it.
-
-    Attributes:
-        short_ways: of the kinds of all-reduce that were met before.
-    """
+    """Those of one group. All ranks must make it."""
 
     def __init__(
         self, nodes: Nodes, arrays: SharedArrays, device_paths: DevicePaths, ladder: Ladder, calls: Calls
     ) -> None:
         """`ladder` is what "auto" uses for how many bytes, of numbers that do not lie in shared memory."""
-        self.short_ways: dict[Kind, ShortWay] = {}
+        self._short_ways: dict[Kind, ShortWay] = {}
         self._prepared: dict[Kind, Prepared] = {}
         self._calls = calls
         self._nodes = nodes
@@ -45,21 +42,45 @@ class AllReducer:
         self._ladder = ladder
         self._in_window = InWindow(nodes, arrays, between=between_nodes)
 
+    def reduce_known(self, array: Any, target: Any, op: str | Op, algorithm: str) -> bool:
+        """`reduce`, and record the call, if such a call was met before: whether it was. All ranks.
+
+        For the method of the group that a user calls.
+        """
+        buffer = _host_memory(array)
+        if buffer is None:
+            return False
+        place = None if buffer.base is None else self._arrays.find(buffer)
+        way: ShortWay | None = None
+        if place is not None:
+            result = place if target is array else self._result_place(array, target)
+            if result is not None:
+                way = self._arrays.kept.get((*place, *result, buffer.nbytes, buffer.dtype, op, algorithm))
+        elif target is array and buffer.flags.carray:
+            way = self._short_ways.get((buffer.dtype, buffer.nbytes, op, algorithm))
+        if way is None:
+            return False
+        way(buffer)
+        return True
+
+    def _result_place(self, array: Any, target: Any) -> Place | None:
+        place = self._arrays.find(target)
+        alike = place is not None and target.dtype == array.dtype and target.shape == array.shape
+        return place if alike else None
+
     def reduce(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Combine `array` of all ranks into `target`, which may be `array` itself. All ranks.
 
         Raises CommunicationError where that cannot be.
         """
         auto = algorithm == "auto"
-        if auto and (steps := self._in_window.known(array, target, op)):
-            take(steps)
-            return
         source = result = self._arrays.find(array)
         if target is not array:
             _check_alike(array, target)
             result = self._arrays.find(target)
-        if auto and source and result and (steps := self._in_window.steps(array, source, target, result, op)):
+        if auto and source and result and (steps := self._in_window.steps(array, source, result, op)):
             take(steps)
+            self._remember_place(array, source, result, op, steps)
         elif result and result[0].of_node:
             self._into_node(array, target, op, algorithm)
         else:
@@ -73,8 +94,13 @@ class AllReducer:
 
     def close(self) -> None:
         """Forget what holds shared memory."""
-        self.short_ways.clear()
+        self.forget_short_ways()
         self._prepared.clear()
+
+    def forget_short_ways(self) -> None:
+        """Let the next call of each kind go the long way."""
+        self._short_ways.clear()
+        self._arrays.kept.clear()
 
     def _prepare(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> Prepared:
         kind = dtype, num_bytes, op, algorithm
@@ -106,11 +132,19 @@ class AllReducer:
         self._remember(buffer.nbytes, buffer.dtype, op, algorithm)
 
     def _remember(self, num_bytes: int, dtype: np.dtype[Any], op: Op, algorithm: str) -> None:
-        if self._calls.checked or (dtype, num_bytes, op, algorithm) in self.short_ways:
+        if self._calls.checked or (dtype, num_bytes, op, algorithm) in self._short_ways:
             return  # where calls are checked, ranks have to agree first
         found = self._prepare(num_bytes, dtype, op, algorithm)
         way = short_way(self._calls, found, num_bytes, dtype, op)
-        _keep(self.short_ways, {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)})
+        _keep(self._short_ways, {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)})
+
+    def _remember_place(self, array: Any, source: Place, result: Place, op: Op, steps: Sequence[Step]) -> None:
+        buffer = _host_memory(array)
+        if self._calls.checked or buffer is None:
+            return
+        way = short_way(self._calls, Prepared(lambda _: take(steps)), buffer.nbytes, buffer.dtype, op)
+        for name in (op, op.value):
+            self._arrays.keep((*source, *result, buffer.nbytes, buffer.dtype, name, "auto"), way)
 
     def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array in the memory of a GPU."""
@@ -134,6 +168,10 @@ class AllReducer:
         rows: Any = block(len(target), node.size, node.rank) if target.ndim else ...
         library_of(target).from_host(buffer[rows], target[rows])
         self._nodes.barrier()
+
+
+def _host_memory(array: Any) -> np.ndarray | None:
+    return array if array.__class__ is np.ndarray else library_of(array).view(array)
 
 
 def _keep(kept: dict[Kind, Any], new: dict[Kind, Any]) -> None:

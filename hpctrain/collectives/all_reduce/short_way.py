@@ -25,7 +25,7 @@ Kind = tuple[np.dtype[Any], int, str | Op, str]
 ShortWay = Callable[[np.ndarray], None]
 """Combines an array of all ranks, in place: one of its kind, C-contiguous, writable and in no shared memory. All ranks.
 
-For the method of the group that a user calls.
+For who is called by the method of the group that a user calls.
 """
 
 
@@ -39,7 +39,7 @@ def short_way(calls: Calls, prepared: Prepared, num_bytes: int, dtype: np.dtype[
 
     def take(array: np.ndarray) -> None:
         nonlocal code, instruction, words
-        frame = sys._getframe(2)  # the user's
+        frame = sys._getframe(3)  # the user's
         if frame.f_lasti != instruction or frame.f_code is not code:
             code, instruction = frame.f_code, frame.f_lasti
             words = calls.words("all_reduce", dtype, frame, op)
