@@ -69,8 +69,11 @@ def on_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
     def on_ranks(size: int, test: Callable[[Rank], None], seconds: float = NO_TIME) -> str:
         def on_rank(comm: Communicator) -> list[CommunicationError]:
             rank = Rank(comm, tmp_path / "stalls.txt", seconds)
-            test(rank)
-            rank.watch.end_together()
+            try:
+                test(rank)
+                rank.watch.end_together()
+            finally:
+                rank.watch._stop_thread()  # one that goes on after a failure slows all tests that follow
             return rank.stalls
 
         stalls = run(size, on_rank)
@@ -187,7 +190,7 @@ def test_the_thread_watches_and_ends_with_no_message_under_way(on_ranks: Callabl
 
     def test(rank: Rank) -> None:
         reported = threading.Event()
-        rank.watch.watch_for(0.001, lambda stall: (rank.stalls.append(stall), reported.set()), rank.log)
+        rank.watch.watch_for(0.2, lambda stall: (rank.stalls.append(stall), reported.set()), rank.log)
         rank.watch.begin()
         with rank.enter(1):
             if rank.comm.rank == 0:
