@@ -1,4 +1,4 @@
-"""The short way: an all-reduce in place of private numbers, of a type and length that were met before.
+"""The short way: an all-reduce of a kind that was met before, in place or in shared memory.
 
 Where ranks share cores, each comes back to caches full of the others' things, and a line of Python takes several times
 as long. So what depends on neither the numbers nor the moment is looked up once, and the rest is a record and one call.
@@ -23,7 +23,7 @@ Kind = tuple[np.dtype[Any], int, str | Op, str]
 
 
 ShortWay = Callable[[np.ndarray], None]
-"""Combines an array of all ranks, in place: one of its kind, C-contiguous, writable and in no shared memory. All ranks.
+"""Combines an array of all ranks: C-contiguous, writable, and of its kind or at its places in shared memory. All ranks.
 
 For who is called by the method of the group that a user calls.
 """
