@@ -40,9 +40,12 @@ class Ledger:
         self._samples += samples
 
     def warm_up_seconds(self, group: Group) -> float:
-        """What the first step took beyond a median one, on the rank where that is the most. All ranks."""
+        """What the first step took beyond a median one, on the rank where that is the most; never below 0. All ranks.
+
+        After a few steps a median one may be a slow one: then there was no warming up that could be told from it.
+        """
         mine = self._step_seconds
-        return max(group.comm.gather_objects(mine[0] - float(np.median(mine[1:])) if len(mine) > 1 else 0.0))
+        return max(0.0, *group.comm.gather_objects(mine[0] - float(np.median(mine[1:])) if len(mine) > 1 else 0.0))
 
     def totals(self, group: Group) -> dict[str, Any]:
         """The part of summary.json that is counted, the same on every rank. All ranks.

@@ -25,6 +25,13 @@ def test_totals_leave_the_first_step_out_of_the_median() -> None:
     assert ledger.warm_up_seconds(Group(Solo())) == pytest.approx(98.0)
 
 
+def test_a_first_step_faster_than_a_median_one_warmed_nothing_up() -> None:
+    ledger = Ledger()
+    for seconds in (1.0, 5.0):
+        ledger.add({**dict.fromkeys(SECTIONS, 0.0), "compute": seconds}, 1)
+    assert ledger.warm_up_seconds(Group(Solo())) == 0
+
+
 def test_a_run_without_steps_has_totals_too() -> None:
     assert Ledger().totals(Group(Solo()))["samples_per_second"] == 0
     assert Ledger().gather_steps(Group(Solo())) == {}
