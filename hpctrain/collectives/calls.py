@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from hpctrain.arrays.library import dtype_name
 from hpctrain.collectives.agreement import Agreement
+from hpctrain.collectives.kept import Kept
 from hpctrain.collectives.reduction import Reduction
 from hpctrain.comm.call_site import user_frame, where
 from hpctrain.comm.communicator import Communicator
@@ -18,7 +19,7 @@ from hpctrain.comm.flight_log import NOBODY, words_of
 from hpctrain.comm.metered import Traffic
 from hpctrain.comm.operation import Op
 
-_MOST_WORDS = 1024  # that are kept: code that is made anew again and again must not fill the memory
+_MOST_WORDS = 1024  # code may be made anew again and again
 
 Key = tuple[str, Any, str | None, int, int]
 """Of the words of a record: operation, dtype, reduction, and the place in the code that calls.
@@ -74,8 +75,8 @@ class Calls:
         self._group = recorder.label(world_ranks)
         self.number = 0
         self._setup_number = 0
-        self._words: dict[Key, bytes] = {}
-        self._codes: list[CodeType] = []  # of the keys, so that none of them is given the identity of another
+        # Words with their code: while that is there, no other is given the identity in the key.
+        self._words: Kept[Key, tuple[bytes, CodeType]] = Kept(_MOST_WORDS)
         self._agreement: Agreement | None = None
         self._place: Callable[[Any], str]
 
@@ -150,17 +151,15 @@ class Calls:
     def words(self, name: str, dtype: Any, frame: FrameType, op: Op | None = None, group: str = "") -> bytes:
         """What the record says of such a call from where `frame` is."""
         key = (name, dtype, op and op._value_, id(frame.f_code), frame.f_lasti)
-        return self._words.get(key) or self._describe(key, frame, group)
+        found = self._words.get(key)
+        return found[0] if found else self._describe(key, frame, group)
 
     def _describe(self, key: Key, frame: FrameType, group: str = "") -> bytes:
         """The words of a record: made once for each line that calls, and dtype that it calls with."""
-        if len(self._words) == _MOST_WORDS:
-            self._words.clear()
-            self._codes.clear()
         name, dtype, op, *_ = key
         site = where(frame.f_code, frame.f_lineno)
-        self._codes.append(frame.f_code)
-        words = self._words[key] = words_of(name, op or "", dtype_name(dtype), group or self._group, site)
+        words = words_of(name, op or "", dtype_name(dtype), group or self._group, site)
+        self._words[key] = words, frame.f_code
         return words
 
     def _agree(

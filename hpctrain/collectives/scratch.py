@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hpctrain.collectives.kept import Kept
 from hpctrain.collectives.part import Part
 from hpctrain.comm.communicator import Communicator
 
@@ -19,7 +20,7 @@ PIECE_BYTES = 512 * 1024
 TURNS = 2
 """How many there are of everything."""
 
-_MOST_STAGES = 64  # that are kept; more lengths than that are not met again and again
+_MOST_STAGES = 64  # more lengths than that are not met again and again
 
 
 class Stage:
@@ -64,7 +65,7 @@ class Scratch:
         self._part = part
         self._inputs = [[_piece(segment, turn) for segment in segments] for turn in range(TURNS)]
         self._results = [_piece(segments[0], TURNS + turn) for turn in range(TURNS)]
-        self._stages: dict[tuple[int, np.dtype[Any], int], Stage] = {}
+        self._stages: Kept[tuple[int, np.dtype[Any], int], Stage] = Kept(_MOST_STAGES)
         self._long_result = np.empty(0, np.uint8)
         self._turn = 0
 
@@ -82,8 +83,6 @@ class Scratch:
         key = turn, dtype, length
         stage = self._stages.get(key)
         if stage is None:
-            if len(self._stages) == _MOST_STAGES:
-                self._stages.clear()
             num_bytes = length * dtype.itemsize
             inputs = [memory[:num_bytes].view(dtype) for memory in self._inputs[turn]]
             stage = self._stages[key] = Stage(self._part, inputs, self._results[turn][:num_bytes].view(dtype))

@@ -19,12 +19,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from hpctrain.arrays.library import library_of
+from hpctrain.collectives.kept import Kept
 from hpctrain.comm.communicator import Communicator
 from hpctrain.comm.shared_memory import joined
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import aligned_blocks
 
-_MOST_KEPT = 1024  # who cuts shared arrays in ever new ways must not fill the memory
+_MOST_KEPT = 1024  # ways in which shared arrays are cut, by how they are combined
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +58,13 @@ class SharedArrays:
     """Those of one group that are still in use.
 
     Attributes:
-        kept: what others have made for such arrays; dropped when one of them goes.
+        kept: what others have made for arrays of some place, type and length; dropped when one of them goes.
     """
 
     def __init__(self) -> None:
-        self.kept: dict[Any, Any] = {}
+        self.kept: Kept[Any, Any] = Kept(_MOST_KEPT)
         self._number = 0
         self._table = _Table({})
-
-    def keep(self, key: Any, made: Any) -> None:
-        """Something that was made for arrays of that place, type and length."""
-        if len(self.kept) >= _MOST_KEPT:
-            self.kept.clear()
-        self.kept[key] = made
 
     def make(self, node: Communicator, shape: tuple[int, ...], dtype: np.dtype[Any], per: str) -> np.ndarray:
         """An array of zeros for this rank, or for the whole node. All ranks of it, with the same arguments.

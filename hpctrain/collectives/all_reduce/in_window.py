@@ -59,7 +59,7 @@ class InWindow:
                 return ()
             op.check(dtype)
             steps = self._make(source, result, array.nbytes // dtype.itemsize, dtype, op)
-            self._arrays.keep(key, steps)
+            self._arrays.kept[key] = steps
         return steps
 
     def _make(self, source: Place, result: Place, length: int, dtype: np.dtype[Any], op: Op) -> list[Step]:

@@ -14,6 +14,7 @@ from hpctrain.collectives.all_reduce.in_window import InWindow
 from hpctrain.collectives.all_reduce.short_way import Kind, ShortWay, short_way
 from hpctrain.collectives.calls import Calls
 from hpctrain.collectives.device.paths import DevicePaths
+from hpctrain.collectives.kept import Kept
 from hpctrain.collectives.nodes import Nodes
 from hpctrain.collectives.shared_arrays import Place, SharedArrays
 from hpctrain.collectives.slices import Step, take
@@ -23,7 +24,7 @@ from hpctrain.comm.operation import Op
 from hpctrain.errors import CommunicationError
 from hpctrain.layout.blocks import block
 
-_MOST_KEPT = 1024  # kinds: who reduces arrays of ever new lengths must not fill the memory
+_MOST_KINDS = 1024
 
 
 class AllReducer:
@@ -33,8 +34,8 @@ class AllReducer:
         self, nodes: Nodes, arrays: SharedArrays, device_paths: DevicePaths, ladder: Ladder, calls: Calls
     ) -> None:
         """`ladder` is what "auto" uses for how many bytes, of numbers that do not lie in shared memory."""
-        self._short_ways: dict[Kind, ShortWay] = {}
-        self._prepared: dict[Kind, Prepared] = {}
+        self._short_ways: Kept[Kind, ShortWay] = Kept(_MOST_KINDS)
+        self._prepared: Kept[Kind, Prepared] = Kept(_MOST_KINDS)
         self._calls = calls
         self._nodes = nodes
         self._arrays = arrays
@@ -108,8 +109,7 @@ class AllReducer:
         if found is None:
             op.check(dtype)
             name = choose(algorithm, num_bytes, self._nodes, self._ladder)
-            found = prepared(name, self._nodes, num_bytes, dtype, op)
-            _keep(self._prepared, {kind: found})
+            found = self._prepared[kind] = prepared(name, self._nodes, num_bytes, dtype, op)
         return found
 
     def _into_own(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
@@ -136,7 +136,8 @@ class AllReducer:
             return  # where calls are checked, ranks have to agree first
         found = self._prepare(num_bytes, dtype, op, algorithm)
         way = short_way(self._calls, found, num_bytes, dtype, op)
-        _keep(self._short_ways, {(dtype, num_bytes, name, algorithm): way for name in (op, op.value)})
+        for name in (op, op.value):
+            self._short_ways[dtype, num_bytes, name, algorithm] = way
 
     def _remember_place(self, array: Any, source: Place, result: Place, op: Op, steps: Sequence[Step]) -> None:
         buffer = _host_memory(array)
@@ -144,7 +145,7 @@ class AllReducer:
             return
         way = short_way(self._calls, Prepared(lambda _: take(steps)), buffer.nbytes, buffer.dtype, op)
         for name in (op, op.value):
-            self._arrays.keep((*source, *result, buffer.nbytes, buffer.dtype, name, "auto"), way)
+            self._arrays.kept[*source, *result, buffer.nbytes, buffer.dtype, name, "auto"] = way
 
     def _on_gpu(self, array: Any, target: Any, op: Op, algorithm: str) -> None:
         """Into an array in the memory of a GPU."""
@@ -172,12 +173,6 @@ class AllReducer:
 
 def _host_memory(array: Any) -> np.ndarray | None:
     return array if array.__class__ is np.ndarray else library_of(array).view(array)
-
-
-def _keep(kept: dict[Kind, Any], new: dict[Kind, Any]) -> None:
-    if len(kept) >= _MOST_KEPT:
-        kept.clear()
-    kept.update(new)
 
 
 def _check_alike(array: Any, out: Any) -> None:
