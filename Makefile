@@ -47,8 +47,8 @@ train: $(TRAIN_READY)  ## train: RANKS=8 JOB=file.toml ARGS="section.key=value .
 
 test: test-unit test-parallel test-system  ## all tests but those that need a GPU
 
-test-unit: $(TEST_READY)  ## one process, no MPI; and the rules of the house
-	$(IN_VENV) python -m pytest tests/unit tests/architecture
+test-unit: $(TEST_READY)  ## no MPI: a process on each core; and the rules of the house
+	$(IN_VENV) python -m pytest -n auto --maxprocesses 8 --dist worksteal tests/unit tests/architecture
 
 WORLD_SIZES := 1 2 3 4
 test-parallel: $(WORLD_SIZES:%=test-parallel-%) $(WORLD_SIZES:%=test-local-%)  ## parallel tests on 1 to 4 ranks, with MPI and without

@@ -35,7 +35,17 @@ setup(
         "report": ["jinja2>=3", "matplotlib>=3.8"],
         "live": ["prometheus_client>=0.20", "tensorboardX>=2.6"],
         "mlflow": ["mlflow-skinny>=2.20"],
-        "dev": ["hypothesis", "mypy", "pandas", "pre-commit", "pytest>=8.3", "ruff", "scikit-learn", "tensorboard"],
+        "dev": [
+            "hypothesis",
+            "mypy",
+            "pandas",
+            "pre-commit",
+            "pytest>=8.3",
+            "pytest-xdist",
+            "ruff",
+            "scikit-learn",
+            "tensorboard",
+        ],
     },
     entry_points={"console_scripts": ["hpctrain = hpctrain.__main__:main"]},
 )
