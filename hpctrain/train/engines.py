@@ -35,6 +35,7 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
     import torch
 
     from hpctrain.models.torch_recompute import recompute_activations
+    from hpctrain.optim.torch_uncompiled import leave_compiler_unloaded
     from hpctrain.train.torch_engine import TorchEngine
 
     model = build_torch(
@@ -50,6 +51,7 @@ def _torch(job: Job, data: OpenedData, group: Group) -> Engine:
     model = model.to(device)
     if job.training.checkpoint_activations:
         recompute_activations(model)
+    leave_compiler_unloaded()
     optimizer = build_torch_optimizer(job.optimizer, (p for p in model.parameters() if p.requires_grad))
     inputs = getattr(torch, Precision(job.training.precision).sixteen_bits or "float32")
     return TorchEngine(model, optimizer, loss=_loss(job, data), seed=job.run.seed, inputs=inputs)

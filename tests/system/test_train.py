@@ -65,6 +65,16 @@ def test_the_numpy_job_never_imports_torch(launch: Callable, tmp_path: Path) -> 
     assert summary(tmp_path)["steps"] == 3
 
 
+def test_the_torch_job_never_loads_torchs_compiler(launch: Callable, tmp_path: Path) -> None:
+    script = (
+        "import sys; from hpctrain.train.__main__ import main; "
+        f"code = main(['run.dir={tmp_path}', 'model.engine=torch', 'training.max_steps=3']); "
+        "sys.exit(code or 'torch._dynamo' in sys.modules)"
+    )
+    assert launch("python", "-c", script).returncode == 0
+    assert summary(tmp_path)["steps"] == 3
+
+
 def test_alone_it_is_a_world_of_one_and_loads_no_mpi(launch: Callable, tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['mpi4py'] = None; from hpctrain.train.__main__ import main; "
