@@ -22,6 +22,7 @@ from hpctrain.job.settings import Job
 from hpctrain.launch.run_dir import RunDir
 from hpctrain.launch.stage.staged import Staged
 from hpctrain.launch.world import World
+from hpctrain.layout.mesh import Mesh
 from hpctrain.parallel.distribution import Distribution
 from hpctrain.parallel.plan import Plan
 from hpctrain.resilience.stop_request import StopRequest
@@ -46,10 +47,11 @@ def assemble(
 ) -> Trainer:
     """Open the data, make the model, and hang the plan on it. All ranks.
 
-    `tell` is given what a person should know while training goes on. Raises, on every rank, DataError, SettingsError
-    and EnvironmentProblem.
+    `tell` is given what a person should know while training goes on. Raises, on every rank, DataError, MeshError,
+    SettingsError and EnvironmentProblem.
     """
     group, startup = world.group, world.startup
+    Mesh.fit(group.size, {"data": job.parallel.data})  # the plan's; before anybody imports torch to be refused
     ranks = Ranks(group.rank, group.size, group.comm.gather_objects)
     data = _open_staged_data(job, staged, ranks)
     startup.end("data")
