@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+import torch
+
 from hpctrain.optim.torch_uncompiled import leave_compiler_unloaded
 
 PROGRAM = """
@@ -67,8 +69,6 @@ def test_optimizers_do_the_same_without_the_compiler() -> None:
 
 
 def test_a_compiler_that_is_loaded_is_left_to_itself() -> None:
-    import torch
-
     torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1).step()
     assert "torch._dynamo" in sys.modules
     step, note = torch.optim.SGD.step, vars(torch.optim.Optimizer.state_dict.__wrapped__).get("__dynamo_disable")
